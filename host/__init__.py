@@ -1,0 +1,1 @@
+"""The ComfyUI that development runs against. Left out of a registry release."""

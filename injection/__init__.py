@@ -1,0 +1,7 @@
+"""The method inside a ComfyUI model: one file an architecture, one table, one wrapper."""
+
+from .application import Application
+from .patching import apply, make_application
+from .wrapper import model_options
+
+__all__ = ["Application", "apply", "make_application", "model_options"]

@@ -1,0 +1,66 @@
+"""One adapter applied to one model: what to add, where, how strongly and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..softrepa.adapter import Adapter
+
+
+@dataclass(frozen=True)
+class BlockTokens:
+    """Where one block of the model finds its tokens, and how strongly they act.
+
+    row: index into the adapter's L. strength: 1 for the trained effect, never 0 (such a block is
+    left out).
+    """
+
+    row: int
+    strength: float
+
+
+@dataclass(frozen=True, eq=False)
+class Application:
+    """An immutable patch. It lies in a model's `transformer_options["patches"]["softrepa"]`, where
+    ComfyUI clones, deep-copies and moves it with the model.
+
+    blocks: by the model's block names ("3", "input.4").
+    start_percent, end_percent: share of the sampling schedule, 0 ... 1, as everywhere in ComfyUI.
+    bank: 0 for psi+, 1 for psi-; or a (B,) tensor of them, one a sample (training).
+    """
+
+    adapter: Adapter
+    blocks: Mapping[str, BlockTokens]
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    bank: int | Tensor = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
+
+    def active(self, sigma: Tensor, model_sampling: Any) -> bool:
+        """Whether the schedule stands within [start_percent, end_percent] at this sigma.
+
+        The whole schedule needs no look at sigma. Part of it costs one comparison on the host a
+        call, as ComfyUI's own conditioning ranges do.
+        """
+        if self.start_percent <= 0.0 and self.end_percent >= 1.0:
+            return True
+        first = model_sampling.percent_to_sigma(self.start_percent)
+        last = model_sampling.percent_to_sigma(self.end_percent)
+        current = sigma.amax()
+        return bool((current <= first) & (current >= last))
+
+    def to(self, *args: Any, **kwargs: Any) -> Application:
+        """This patch on another device. A dtype is ignored: tokens stay float32 until used."""
+        adapter = self.adapter.to(torch.empty(0).to(*args, **kwargs).device)
+        return self if adapter is self.adapter else replace(self, adapter=adapter)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Application:
+        return self

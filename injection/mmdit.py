@@ -1,0 +1,106 @@
+"""SD3 and SD3.5: tokens stand beside the text stream of a joint block and are stripped after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy.ldm.modules.diffusionmodules.mmdit import MMDiT
+from torch import Tensor
+
+from ..softrepa.adapter import Adapter
+from .application import BlockTokens
+
+NAME = "mmdit"
+
+
+def matches(model: torch.nn.Module) -> bool:
+    return isinstance(model.diffusion_model, MMDiT)
+
+
+def blocks(model: torch.nn.Module) -> tuple[str, ...]:
+    return tuple(map(str, range(len(model.diffusion_model.joint_blocks))))
+
+
+def widths(model: torch.nn.Module) -> tuple[int, ...]:
+    hidden = model.diffusion_model.hidden_size
+    return (hidden, getattr(model.diffusion_model.context_embedder, "in_features", hidden))
+
+
+def offset_width(model: torch.nn.Module) -> int:
+    return model.diffusion_model.hidden_size
+
+
+def embedder(
+    adapter: Adapter, model: torch.nn.Module, dtype: torch.dtype
+) -> Callable[[Tensor], Tensor] | None:
+    """The model's own context embedder, in its compute dtype, for tokens of raw text width."""
+    hidden, raw = widths(model)
+    if adapter.width == hidden or adapter.width != raw:
+        return None
+    return lambda tokens: model.diffusion_model.context_embedder(tokens.to(dtype))
+
+
+def add_patches(
+    options: dict[str, Any],
+    adapter: Adapter,
+    tokens: Tensor,
+    blocks: Mapping[str, BlockTokens],
+) -> None:
+    replacements = dict(options.get("patches_replace", {}))
+    joint_blocks = dict(replacements.get("dit", {}))
+    for name, block in blocks.items():
+        slot = ("double_block", int(name))
+        joint_blocks[slot] = JointBlockPatch(
+            tokens=tokens[:, block.row],
+            strength=block.strength,
+            append=adapter.placement == "append",
+            previous=joint_blocks.get(slot),
+        )
+    replacements["dit"] = joint_blocks
+    options["patches_replace"] = replacements
+
+
+@dataclass(frozen=True, eq=False)
+class JointBlockPatch:
+    """A replacement for one joint block: the block (or an earlier replacement) with more text.
+
+    tokens: (B or 1, K, W) float32, cast to the text's dtype here.
+    """
+
+    tokens: Tensor
+    strength: float
+    append: bool
+    previous: Callable[..., dict[str, Any]] | None
+
+    def __call__(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        run = self._previous(extra)
+        text = args["txt"]
+        tokens = self.tokens.to(text).expand(text.shape[0], -1, -1)
+        beside = (text, tokens) if self.append else (tokens, text)
+        with_tokens = run({**args, "txt": torch.cat(beside, dim=1)})
+        with_tokens = {**with_tokens, "txt": self._strip(with_tokens["txt"])}
+        if self.strength == 1.0:
+            return with_tokens
+        plain = run(args)
+        blended = {**with_tokens, "img": _between(plain["img"], with_tokens["img"], self.strength)}
+        if plain["txt"] is not None:
+            blended["txt"] = _between(plain["txt"], with_tokens["txt"], self.strength)
+        return blended
+
+    def _previous(self, extra: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        if self.previous is None:
+            return extra["original_block"]
+        return lambda args: self.previous(args, extra)
+
+    def _strip(self, text: Tensor | None) -> Tensor | None:
+        if text is None:  # the last joint block gives no text back
+            return None
+        count = self.tokens.shape[1]
+        return text[:, :-count] if self.append else text[:, count:]
+
+
+def _between(plain: Tensor, with_tokens: Tensor, strength: float) -> Tensor:
+    return plain + strength * (with_tokens - plain)

@@ -1,0 +1,95 @@
+"""Applying an adapter to a ComfyUI model: checked against the model first, then put on a clone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+
+from ..softrepa.adapter import Adapter
+from ..softrepa.errors import AdapterError
+from ..softrepa.families import describe
+from ..softrepa.layers import choose_layers, parse_layers
+from .application import Application, BlockTokens
+from .architecture import Architecture
+from .architectures import architecture_of
+from .wrapper import PATCHES, apply_model
+
+
+def make_application(
+    model: torch.nn.Module,
+    adapter: Adapter,
+    strength: float = 1.0,
+    start_percent: float = 0.0,
+    end_percent: float = 1.0,
+    layers: str = "",
+    bank: int | torch.Tensor = 0,
+) -> Application:
+    """An Application of this adapter to a `comfy.model_base.BaseModel`.
+
+    Raises AdapterError where architecture, width or depth differ, or `layers` names what is not
+    there; both model and adapter are then named.
+    """
+    architecture = architecture_of(model)
+    check_fit(architecture, model, adapter)
+    return Application(
+        adapter=adapter,
+        blocks=_block_tokens(architecture.blocks(model), adapter, strength, layers),
+        start_percent=start_percent,
+        end_percent=end_percent,
+        bank=bank,
+    )
+
+
+def apply(patcher: Any, application: Application) -> Any:
+    """A clone of this `comfy.model_patcher.ModelPatcher` with the application on it."""
+    patched = patcher.clone()
+    if not application.blocks:
+        return patched
+    patched.set_model_patch(application, PATCHES)
+    options = patched.model_options["transformer_options"]
+    if not options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}).get(PATCHES):
+        add_wrapper_with_key(WrappersMP.APPLY_MODEL, PATCHES, apply_model, options)
+    return patched
+
+
+def check_fit(architecture: Architecture, model: torch.nn.Module, adapter: Adapter) -> None:
+    """Raises AdapterError unless the adapter's shapes are those of the model."""
+    widths = architecture.widths(model)
+    trained = describe(adapter.architecture, adapter.width)
+    found = describe(architecture.NAME, widths[0])
+    if adapter.architecture != architecture.NAME or adapter.width not in widths:
+        raise AdapterError(
+            f"This adapter was trained for {trained}, but the model is {found}: "
+            "load the checkpoint it was trained for, or an adapter for this model."
+        )
+    if adapter.offset_width != architecture.offset_width(model) and adapter.offsets is not None:
+        raise AdapterError(
+            f"This adapter adds its timestep offsets at width {adapter.offset_width}, but the model"
+            f" is {found}: load the checkpoint it was trained for."
+        )
+    depth = len(architecture.blocks(model))
+    if adapter.blocks > depth:
+        raise AdapterError(
+            f"This adapter was trained for {adapter.blocks} blocks of {trained}, but the model is "
+            f"{found} with {depth}: load the checkpoint it was trained for."
+        )
+
+
+def _block_tokens(
+    blocks: tuple[str, ...], adapter: Adapter, strength: float, layers: str
+) -> dict[str, BlockTokens]:
+    trained = ",".join(adapter.layers)
+    if adapter.shared:
+        weights = choose_layers(parse_layers(layers or trained), blocks)
+        rows = dict.fromkeys(weights, 0)
+    else:
+        names = choose_layers(parse_layers(trained), blocks)
+        weights = choose_layers(parse_layers(layers or trained), list(names))
+        rows = {name: row for row, name in enumerate(adapter.layers)}
+    return {
+        name: BlockTokens(rows[name], strength * weight)
+        for name, weight in weights.items()
+        if strength * weight != 0.0
+    }

@@ -1,0 +1,44 @@
+"""SoftREPALoader: an adapter file from models/softrepa."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.v0_0_2 import io
+
+from ..softrepa import files
+from . import adapter_files
+from .types import SoftREPA
+
+
+class SoftREPALoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SoftREPALoader",
+            display_name="Load SoftREPA Adapter",
+            category="SoftREPA",
+            description="Loads a SoftREPA adapter: soft text tokens that make a model follow the "
+            "prompt more closely. Files lie in ComfyUI's models/softrepa folder.",
+            inputs=[
+                io.Combo.Input(
+                    "adapter",
+                    options=adapter_files.names(),
+                    tooltip="A file in models/softrepa: .safetensors, or the authors' "
+                    "dc_tokens.pth (its dc_t_tokens.pth is found beside it).",
+                ),
+            ],
+            outputs=[
+                SoftREPA.Output(
+                    display_name="adapter", tooltip="For Apply SoftREPA: the adapter's tokens."
+                )
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, adapter: str) -> Any:
+        return adapter_files.fingerprint(adapter)
+
+    @classmethod
+    def execute(cls, adapter: str) -> io.NodeOutput:
+        return io.NodeOutput(files.read(adapter_files.path_of(adapter)))

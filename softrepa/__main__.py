@@ -1,0 +1,57 @@
+"""`python -m softrepa FILE [OUTPUT]`: what an adapter file holds; converts it where OUTPUT is given."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import files
+from .adapter import Adapter
+from .errors import AdapterError
+from .families import describe
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m softrepa",
+        description="Print what an adapter file holds, and convert it to the native .safetensors.",
+    )
+    parser.add_argument(
+        "file", type=Path, help="SoftREPA, AGSM or anima_lora file, or a native one"
+    )
+    parser.add_argument("output", type=Path, nargs="?", help="the .safetensors file to write")
+    options = parser.parse_args(arguments)
+    try:
+        adapter = files.read(options.file)
+        print("\n".join(summary(adapter)))
+        if options.output is not None:
+            if options.output.suffix != ".safetensors":
+                raise AdapterError(f"{options.output.name} must end in .safetensors.")
+            files.write(options.output, adapter)
+            print(f"written: {options.output}")
+    except AdapterError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{options.output} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def summary(adapter: Adapter) -> list[str]:
+    """The adapter in a few lines of text."""
+    time = "none" if adapter.offsets is None else f"{adapter.buckets} timestep buckets"
+    return [
+        f"for:        {describe(adapter.architecture, adapter.width)}",
+        f"blocks:     {', '.join(adapter.layers)}{' (shared tokens)' if adapter.shared else ''}",
+        f"tokens:     {adapter.tokens_per_block} a block, {adapter.placement.replace('_', ' ')}",
+        f"banks:      {'positive and negative' if adapter.banks == 2 else 'positive'}",
+        f"offsets:    {time}",
+        f"parameters: {adapter.parameters}",
+        *(f"{key}: {value}" for key, value in sorted(adapter.metadata.items())),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Adapter files: reading any of the known kinds, and writing the native one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .adapter import Adapter
+from .errors import AdapterError
+from .families import describe, modelspec_base
+from .importers import native, read_content
+from .importers.content import Content
+from .torch_pickle import EmbeddingRecord, read_torch_pickle
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+TOKENS = "tokens"
+OFFSETS = "t_offsets.weight"
+_LONGEST_HEADER = 1 << 24
+
+
+def read(path: str | os.PathLike[str]) -> Adapter:
+    """The adapter in a file of any known kind, float32 on the CPU.
+
+    `dc_tokens.pth` picks up `dc_t_tokens.pth` beside it, `soft_tokens.pth` `soft_t_tokens.pth`.
+    Raises AdapterError, in one sentence, where the file is missing, damaged, of another kind, or
+    holds what cannot be used.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise AdapterError(f"{path.name} cannot be opened: {error.strerror}.") from error
+    if start[:2] == b"PK":
+        return read_content(_pickled(path))
+    if start[:1] == b"\x80":
+        raise AdapterError(
+            f"{path.name} is of the old torch.save format: load and save it once with a current "
+            "PyTorch, then convert it to .safetensors."
+        )
+    return read_content(_safetensors(path, start))
+
+
+def partner(path: Path) -> Path | None:
+    """The file of timestep offsets that belongs to a file of tokens, if it is there."""
+    if path.suffix == ".safetensors" or not path.stem.endswith("tokens"):
+        return None
+    beside = path.with_name(f"{path.stem.removesuffix('tokens')}t_tokens{path.suffix}")
+    return beside if beside.is_file() else None
+
+
+def _pickled(path: Path) -> Content:
+    tokens = read_torch_pickle(path)
+    if isinstance(tokens, EmbeddingRecord):
+        raise AdapterError(
+            f"{path.name} holds only timestep offsets: choose the file of tokens beside it."
+        )
+    beside = partner(path)
+    offsets = None if beside is None else read_torch_pickle(beside)
+    if isinstance(offsets, EmbeddingRecord):
+        offsets = offsets.weight
+    return _content(path.name, tokens, offsets, {})
+
+
+def _safetensors(path: Path, start: bytes) -> Content:
+    size = path.stat().st_size
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    if not 2 <= length <= _LONGEST_HEADER:
+        raise AdapterError(
+            f"{path.name} is neither a .safetensors nor a torch.save file, or it was cut short "
+            f"({size} bytes): download it again."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = set(file.keys())
+            if TOKENS not in keys:
+                raise AdapterError(f"{path.name} {_other_kind(keys)}")
+            tokens = file.get_tensor(TOKENS)
+            offsets = file.get_tensor(OFFSETS) if OFFSETS in keys else None
+            return _content(path.name, tokens, offsets, file.metadata() or {})
+    except SafetensorError as error:
+        raise AdapterError(
+            f"{path.name} is truncated or damaged ({error}): download it again."
+        ) from error
+
+
+def _other_kind(keys: set[str]) -> str:
+    kinds = (
+        ("a LoRA", ("lora_", ".lora", "hada_", "lokr_")),
+        ("a checkpoint", ("model.diffusion_model.", "first_stage_model.", "joint_blocks.")),
+        ("a textual-inversion embedding", ("emb_params", "clip_l", "clip_g", "string_to_param")),
+    )
+    for kind, marks in kinds:
+        if any(mark in key for key in keys for mark in marks):
+            return f'is {kind}; expected a SoftREPA adapter, with a tensor "{TOKENS}".'
+    found = ", ".join(sorted(keys)[:3]) or "none"
+    return f'is not a SoftREPA adapter: expected a tensor "{TOKENS}", found {found}.'
+
+
+def _content(
+    name: str, tokens: Tensor, offsets: Tensor | None, metadata: Mapping[str, str]
+) -> Content:
+    for key, tensor, dimensions in ((TOKENS, tokens, (2, 3, 4)), (OFFSETS, offsets, (2,))):
+        if tensor is None:
+            continue
+        if tensor.dim() not in dimensions or 0 in tensor.shape:
+            raise AdapterError(
+                f'{name} has "{key}" of shape {tuple(tensor.shape)}; expected '
+                f"{' or '.join(map(str, dimensions))} dimensions, none of them empty."
+            )
+        if not tensor.is_floating_point():
+            raise AdapterError(f'{name} has "{key}" in {tensor.dtype}; expected floating point.')
+        if not torch.isfinite(tensor.float()).all():
+            raise AdapterError(
+                f'{name} has NaN or infinity in "{key}": the training that made it went wrong.'
+            )
+    tokens = tokens.detach().to(torch.float32, copy=True).contiguous()
+    offsets = None if offsets is None else offsets.detach().to(torch.float32).contiguous()
+    return Content(name, tokens, offsets, metadata)
+
+
+def write(path: str | os.PathLike[str], adapter: Adapter) -> None:
+    """Writes the native format, whole or not at all.
+
+    Equal adapters give equal bytes, apart from `modelspec.date`, which is kept where the adapter's
+    metadata has it. Raises OSError where the file cannot be written; an older file then stays.
+    """
+    path = Path(path)
+    data = encode(adapter)
+    # Beside the target, so that the replacement is atomic; opened anew, so that umask applies.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def encode(adapter: Adapter) -> bytes:
+    """The native file's bytes."""
+    tokens = adapter.tokens.detach().cpu().to(torch.float32)
+    tensors = {TOKENS: (tokens[0] if adapter.banks == 1 else tokens).contiguous()}
+    if adapter.offsets is not None:
+        offsets = adapter.offsets.detach().cpu().to(torch.float32).transpose(0, 1)
+        tensors[OFFSETS] = offsets.reshape(offsets.shape[0], -1).contiguous()
+    blob = save(tensors)
+    header_end = 8 + struct.unpack("<Q", blob[:8])[0]
+    header = json.loads(blob[8:header_end])
+    data = blob[header_end:]
+    header["__metadata__"] = dict(sorted(_metadata(adapter, data).items()))
+    # safetensors writes metadata in random order; a file's bytes should follow from its content.
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def _metadata(adapter: Adapter, data: bytes) -> dict[str, str]:
+    defaults = {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": f"{modelspec_base(adapter.architecture, adapter.width)}/softrepa",
+        "modelspec.implementation": "SoftREPA",
+        "modelspec.title": f"SoftREPA adapter for {describe(adapter.architecture, adapter.width)}",
+        "modelspec.date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    return {
+        **defaults,
+        **adapter.metadata,
+        **native.describe(adapter),
+        "modelspec.hash_sha256": f"0x{hashlib.sha256(data).hexdigest()}",
+    }
