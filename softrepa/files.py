@@ -38,12 +38,12 @@ def read(path: str | os.PathLike[str]) -> Adapter:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
     except OSError as error:
         raise AdapterError(f"{path.name} cannot be opened: {error.strerror}.") from error
-    if start[:2] == b"PK":
+    if start[:4] == b"PK\x03\x04":
         return read_content(_pickled(path))
-    if start[:1] == b"\x80":
+    if start[:2] == b"\x80\x02" and start[8:] != b"{":
         raise AdapterError(
             f"{path.name} is of the old torch.save format: load and save it once with a current "
             "PyTorch, then convert it to .safetensors."
@@ -74,7 +74,7 @@ def _pickled(path: Path) -> Content:
 
 def _safetensors(path: Path, start: bytes) -> Content:
     size = path.stat().st_size
-    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    length = struct.unpack("<Q", start[:8])[0] if len(start) == 9 else 0
     if not 2 <= length <= _LONGEST_HEADER:
         raise AdapterError(
             f"{path.name} is neither a .safetensors nor a torch.save file, or it was cut short "

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -38,3 +40,40 @@ def _import_pack() -> None:
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 _import_host()
 _import_pack()
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> Path:
+    """The folder of the ComfyUI under test."""
+    return Path(os.environ["COMFYUI_PATH"])
+
+
+@pytest.fixture(scope="session")
+def sd3_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random SD3 checkpoint of depth 2 (hidden width 128)."""
+    from comfyui_softrepa.tests import checkpoints
+
+    return checkpoints.write_sd3(tmp_path_factory.mktemp("checkpoints") / "sd3.safetensors")
+
+
+@pytest.fixture(scope="session")
+def sd15_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint that loads as SD1.5, of the real width and two levels."""
+    from comfyui_softrepa.tests import checkpoints
+
+    return checkpoints.write_sd15(tmp_path_factory.mktemp("checkpoints") / "sd15.safetensors")
+
+
+@pytest.fixture(scope="session")
+def server(comfyui: Path, sd3_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A running ComfyUI with the pack copied into custom_nodes and the SD3 checkpoint in models."""
+    from comfyui_softrepa.host.server import install_pack, serve
+
+    base = tmp_path_factory.mktemp("server")
+    checkpoints = base / "models" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "sd3.safetensors").symlink_to(sd3_checkpoint)
+    (base / "models" / "softrepa").mkdir()
+    install_pack(base)
+    with serve(comfyui, base) as running:
+        yield running

@@ -1,0 +1,109 @@
+"""Development environments. `python noxfile.py tests` needs nothing but Python.
+
+python noxfile.py tests        the whole test suite against a real ComfyUI
+python noxfile.py demo         the method at work, from a checkpoint to pictures
+python noxfile.py lint
+python noxfile.py benchmarks
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+
+def _load_host():
+    """host/comfyui.py, by path: the repository is never on sys.path."""
+    spec = importlib.util.spec_from_file_location("host_comfyui", ROOT / "host" / "comfyui.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CACHE = _load_host().cache_folder()
+
+
+def _scripts(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _bootstrap(arguments: list[str]) -> int:
+    """Runs nox from an environment of its own, made on first use."""
+    environment = CACHE / "nox-launcher"
+    python = _scripts(environment)
+    if (
+        subprocess.run([str(python), "-m", "nox", "--version"], capture_output=True).returncode
+        if python.exists()
+        else True
+    ):
+        venv.create(environment, with_pip=True, clear=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "nox"], check=True)
+    sessions = arguments[:1] or ["tests"]
+    command = [str(python), "-m", "nox", "-f", __file__, "-s", *sessions, "--", *arguments[1:]]
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    sys.exit(_bootstrap(sys.argv[1:]))
+
+import nox  # noqa: E402  (only there once the launcher has installed it)
+
+nox.options.envdir = str(CACHE / "nox")
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+PYTHON = _scripts(CACHE / "nox" / "host")
+
+
+@nox.session
+def host(session: nox.Session) -> None:
+    """ComfyUI, its requirements and the development tools; kept between runs."""
+    folder = Path(session.run("python", "host/comfyui.py", silent=True).splitlines()[-1])
+    listed = (folder / "requirements.txt").read_text().splitlines()
+    # torchaudio's release asks for an older torch than it runs with, so it comes without deps.
+    wanted = [line for line in listed if line.split("=")[0].strip() not in _PINNED]
+    requirements = Path(session.create_tmp()) / "comfyui.txt"
+    requirements.write_text("\n".join(wanted))
+    session.install("-r", str(requirements), "-r", "host/requirements.txt")
+    session.install("--no-deps", "torchaudio==2.11.0")
+
+
+_PINNED = {"torch", "torchvision", "torchaudio"}
+
+
+def _run(session: nox.Session, *arguments: str) -> None:
+    located = session.run(str(PYTHON), "host/comfyui.py", silent=True, external=True)
+    session.env["COMFYUI_PATH"] = located.splitlines()[-1]
+    session.run(str(PYTHON), *arguments, external=True)
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def tests(session: nox.Session) -> None:
+    """The whole suite, against a real ComfyUI."""
+    _run(session, "-m", "ruff", "check", ".")
+    _run(session, "-m", "pytest", "tests", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def lint(session: nox.Session) -> None:
+    """ruff, check and format."""
+    _run(session, "-m", "ruff", "check", ".")
+    _run(session, "-m", "ruff", "format", "--check", ".")
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def demo(session: nox.Session) -> None:
+    """The demo: a real server, the same prompts and seeds with and without an adapter."""
+    _run(session, "demo/run.py", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def benchmarks(session: nox.Session) -> None:
+    """Every benchmark, or the one named."""
+    for name in session.posargs or sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py")):
+        _run(session, f"benchmarks/{name}.py")

@@ -1,0 +1,139 @@
+"""Small checkpoints of random weights that a stock ComfyUI loads natively, made by the tests.
+
+SD3 of any depth loads: its hidden width is 64 x depth. CLIP-L alone is a valid text encoder and a
+TAESD a valid VAE. A U-Net loads as SD1.5 with fewer levels, as long as its width is 320.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import comfy.clip_model
+import comfy.ldm.modules.diffusionmodules.mmdit
+import comfy.ldm.modules.diffusionmodules.openaimodel
+import comfy.ops
+import comfy.taesd.taesd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+_CLIP_L = {
+    "hidden_act": "quick_gelu",
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 77,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "vocab_size": 49408,
+    "eos_token_id": 49407,
+}
+
+
+def write_sd3(path: Path, depth: int = 2, dtype: torch.dtype = torch.float16) -> Path:
+    """An SD3 checkpoint of this depth for CheckpointLoaderSimple; about 260 MB, mostly CLIP-L."""
+    network = _mmdit(depth)
+    weights = {
+        **_prefixed("model.diffusion_model.", _random(network, seed=depth, dtype=dtype)),
+        **_prefixed("text_encoders.clip_l.transformer.", clip_l()),
+        **_prefixed("first_stage_model.", _taesd(16)),
+    }
+    return _save(path, weights)
+
+
+def write_sd15(path: Path, dtype: torch.dtype = torch.float16) -> Path:
+    """A checkpoint that loads as SD1.5: the real width of 320, two levels in place of four."""
+    weights = {
+        **_prefixed("model.diffusion_model.", _random(_unet(), seed=15, dtype=dtype)),
+        **_prefixed("cond_stage_model.transformer.", clip_l()),
+        **_prefixed("first_stage_model.", _taesd(4)),
+    }
+    return _save(path, weights)
+
+
+def _mmdit(depth: int) -> torch.nn.Module:
+    return comfy.ldm.modules.diffusionmodules.mmdit.OpenAISignatureMMDITWrapper(
+        patch_size=2,
+        depth=depth,
+        in_channels=16,
+        input_size=None,
+        adm_in_channels=2048,
+        num_patches=32 * 32,
+        pos_embed_max_size=32,
+        context_embedder_config={
+            "target": "torch.nn.Linear",
+            "params": {"in_features": 4096, "out_features": 64 * depth},
+        },
+        device="meta",
+        operations=comfy.ops.disable_weight_init,
+    )
+
+
+def _unet() -> torch.nn.Module:
+    return comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel(
+        image_size=32,
+        in_channels=4,
+        out_channels=4,
+        model_channels=320,
+        num_res_blocks=[1, 1],
+        channel_mult=[1, 2],
+        transformer_depth=[1, 1],
+        transformer_depth_output=[1, 1, 1, 1],
+        transformer_depth_middle=1,
+        context_dim=768,
+        num_heads=8,
+        use_spatial_transformer=True,
+        legacy=False,
+        device="meta",
+        operations=comfy.ops.disable_weight_init,
+    )
+
+
+@functools.cache
+def clip_l() -> dict[str, Tensor]:
+    """CLIP-L of random embeddings whose residual branches are zero, in half precision."""
+    model = comfy.clip_model.CLIPTextModel(
+        _CLIP_L, torch.float16, "meta", comfy.ops.disable_weight_init
+    )
+    weights = {}
+    for name, meta in model.state_dict().items():
+        if "embedding" in name:
+            weights[name] = _normal(meta.shape, seed=len(weights), std=0.5).half()
+        elif "norm" in name and name.endswith("weight"):
+            weights[name] = torch.ones(meta.shape, dtype=torch.float16)
+        else:
+            weights[name] = torch.zeros(meta.shape, dtype=torch.float16)
+    return weights
+
+
+def _taesd(channels: int) -> dict[str, Tensor]:
+    return _random(comfy.taesd.taesd.TAESD(latent_channels=channels), channels, torch.float16)
+
+
+def _random(network: torch.nn.Module, seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    weights = {}
+    for index, (name, meta) in enumerate(network.state_dict().items()):
+        if name.startswith("vae_"):
+            continue  # TAESD's scale and shift have defaults of their own
+        if meta.dim() == 1:
+            tensor = _normal(meta.shape, seed * 10_000 + index, 0.02) + name.endswith("weight")
+        else:
+            std = 0.5 if name == "pos_embed" else 1.0 / math.sqrt(math.prod(meta.shape[1:]))
+            tensor = _normal(meta.shape, seed * 10_000 + index, std)
+        weights[name] = tensor.to(dtype)
+    return weights
+
+
+def _normal(shape: torch.Size, seed: int, std: float) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * std
+
+
+def _prefixed(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in weights.items()}
+
+
+def _save(path: Path, weights: dict[str, Tensor]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+    return path
