@@ -44,7 +44,7 @@ def embedder(adapter: Adapter, model: torch.nn.Module, dtype: torch.dtype) -> No
 
 
 def _cross_attention(model: torch.nn.Module) -> Iterator[tuple[str, SpatialTransformer]]:
-    """Name and transformer of every block with cross-attention, named as transformer_options does."""
+    """Name and transformer of each block with cross-attention, as transformer_options names it."""
     network = model.diffusion_model
     named = [(f"input.{index}", block) for index, block in enumerate(network.input_blocks)]
     named.append(("middle.0", network.middle_block))

@@ -1,4 +1,4 @@
-"""`python -m softrepa FILE [OUTPUT]`: what an adapter file holds; converts it where OUTPUT is given."""
+"""`python -m softrepa FILE [OUTPUT]`: says what an adapter file holds, and converts it."""
 
 from __future__ import annotations
 

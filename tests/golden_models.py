@@ -6,6 +6,7 @@ and adapters regenerate from its seed.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import zlib
@@ -79,7 +80,9 @@ def seed_weights(network: torch.nn.Module, seed: int) -> None:
     network.load_state_dict(weights)
 
 
+@functools.cache
 def load(stem: str) -> Golden:
+    """The model and what it should give; shared by all tests, so to be left as it was."""
     with safe_open(FOLDER / f"{stem}.safetensors", framework="pt") as file:
         meta = json.loads(file.metadata()["golden"])
         stored = {key: file.get_tensor(key) for key in file.keys()}
