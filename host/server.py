@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +57,23 @@ class Server:
         with urllib.request.urlopen(f"http://{self.address}/view?{query}", timeout=60) as response:
             return response.read()
 
-    def run(self, graph: dict[str, Any], timeout: float = 600.0) -> Result:
-        """Queues an API-format graph and listens until it has ended. Raises GraphError."""
+    def run(
+        self,
+        graph: dict[str, Any],
+        timeout: float = 600.0,
+        on_progress: Callable[[int], object] = lambda step: None,
+    ) -> Result:
+        """Queues an API-format graph and listens until it has ended. Raises GraphError.
+
+        on_progress: called with the count of each step a node reports.
+        """
         client = uuid.uuid4().hex
         connection = websocket.create_connection(
             f"ws://{self.address}/ws?clientId={client}", timeout=timeout
         )
         try:
             prompt = self._post("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
-            return _listen(connection, prompt)
+            return _listen(connection, prompt, on_progress)
         finally:
             connection.close()
 
@@ -85,7 +93,9 @@ class Server:
             raise GraphError(error.read().decode()) from error
 
 
-def _listen(connection: websocket.WebSocket, prompt: str) -> Result:
+def _listen(
+    connection: websocket.WebSocket, prompt: str, on_progress: Callable[[int], object]
+) -> Result:
     images: dict[str, list[dict[str, str]]] = {}
     ran: list[str] = []
     while True:
@@ -96,7 +106,9 @@ def _listen(connection: websocket.WebSocket, prompt: str) -> Result:
         kind, data = event["type"], event["data"]
         if data.get("prompt_id") != prompt:
             continue
-        if kind == "executing" and data["node"] is not None:
+        if kind == "progress":
+            on_progress(data["value"])
+        elif kind == "executing" and data["node"] is not None:
             ran.append(data["node"])
         elif kind == "executed" and "images" in (data["output"] or {}):
             images[data["node"]] = data["output"]["images"]

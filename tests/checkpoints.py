@@ -108,7 +108,11 @@ def clip_l() -> dict[str, Tensor]:
 
 
 def _taesd(channels: int) -> dict[str, Tensor]:
-    return _random(comfy.taesd.taesd.TAESD(latent_channels=channels), channels, torch.float16)
+    """A TAESD whose pictures are noise around mid-grey, so that a change of latents shows."""
+    weights = _random(comfy.taesd.taesd.TAESD(latent_channels=channels), channels, torch.float16)
+    last = max(int(name.split(".")[1]) for name in weights if name.startswith("taesd_decoder."))
+    weights[f"taesd_decoder.{last}.bias"].fill_(0.5)
+    return weights
 
 
 def _random(network: torch.nn.Module, seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
