@@ -1,7 +1,8 @@
 """The method inside a ComfyUI model: one file an architecture, one table, one wrapper."""
 
 from .application import Application
+from .conditioning import Unfitted, attach
 from .patching import apply, make_application
 from .wrapper import model_options
 
-__all__ = ["Application", "apply", "make_application", "model_options"]
+__all__ = ["Application", "Unfitted", "apply", "attach", "make_application", "model_options"]

@@ -11,18 +11,21 @@ import torch
 from torch import Tensor
 
 from ..softrepa.adapter import Adapter
+from ..softrepa.schedule import read_table
 
 
 @dataclass(frozen=True)
 class BlockTokens:
     """Where one block of the model finds its tokens, and how strongly they act.
 
-    row: index into the adapter's L. strength: 1 for the trained effect, never 0 (such a block is
-    left out).
+    row: index into the adapter's L. strength: 1 for the trained effect, never the number 0 (such a
+    block is left out); in a call a tensor of no dimensions where it follows a curve. curve: index
+    of the curve that multiplies it, in the Application's table.
     """
 
     row: int
-    strength: float
+    strength: float | Tensor
+    curve: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class Application:
     blocks: by the model's block names ("3", "input.4").
     start_percent, end_percent: share of the sampling schedule, 0 ... 1, as everywhere in ComfyUI.
     bank: 0 for psi+, 1 for psi-; or a (B,) tensor of them, one a sample (training).
+    curves: the table (`softrepa.schedule.table`) of the curves that blocks follow, if any does.
     """
 
     adapter: Adapter
@@ -40,6 +44,7 @@ class Application:
     start_percent: float = 0.0
     end_percent: float = 1.0
     bank: int | Tensor = 0
+    curves: Tensor | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
@@ -57,10 +62,43 @@ class Application:
         current = sigma.amax()
         return bool((current <= first) & (current >= last))
 
+    def on(self, model: torch.nn.Module, options: Mapping[str, Any]) -> Application:
+        """What to add to this call of the model: itself. A conditioning's stand-in fits one."""
+        return self
+
+    def blocks_at(self, sigma: Tensor, model_sampling: Any) -> Mapping[str, BlockTokens]:
+        """The blocks with the strengths they have at this sigma, where the tensors lie as well.
+
+        A curve is read as a tensor: a compiled model meets the same code at every step.
+        """
+        if self.curves is None:
+            return self.blocks
+        factors = read_table(self.curves, sigma, model_sampling.sigmas.to(sigma))
+        return {
+            name: block
+            if block.curve is None
+            else BlockTokens(block.row, block.strength * factors[block.curve])
+            for name, block in self.blocks.items()
+        }
+
+    def scaled(self, factor: float) -> Application:
+        """The same with every strength multiplied; without blocks where the factor is 0."""
+        if factor == 1.0:
+            return self
+        blocks = {
+            name: replace(block, strength=block.strength * factor)
+            for name, block in self.blocks.items()
+            if factor != 0.0
+        }
+        return replace(self, blocks=blocks)
+
     def to(self, *args: Any, **kwargs: Any) -> Application:
         """This patch on another device. A dtype is ignored: tokens stay float32 until used."""
         adapter = self.adapter.to(torch.empty(0).to(*args, **kwargs).device)
-        return self if adapter is self.adapter else replace(self, adapter=adapter)
+        if adapter is self.adapter:
+            return self
+        curves = None if self.curves is None else self.curves.to(adapter.tokens.device)
+        return replace(self, adapter=adapter, curves=curves)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Application:
         return self

@@ -24,6 +24,7 @@ from comfy.patcher_extension import merge_nested_dicts
 from ..softrepa.adapter import Adapter
 from ..softrepa.errors import AdapterError
 from ..softrepa.layers import parse_layers
+from ..softrepa.schedule import Schedule
 from .application import Application
 from .patching import make_application
 from .wrapper import model_options
@@ -46,6 +47,7 @@ class Unfitted:
     end_percent: float = 1.0
     layers: str = ""
     bank: int = 0
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         if self.bank >= self.adapter.banks:
@@ -65,6 +67,7 @@ class Unfitted:
             self.end_percent,
             self.layers,
             self.bank,
+            self.schedule,
         )
 
 

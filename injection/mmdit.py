@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..softrepa.adapter import Adapter
 from .application import BlockTokens
+from .strength import between, is_full
 
 NAME = "mmdit"
 
@@ -71,7 +72,7 @@ class JointBlockPatch:
     """
 
     tokens: Tensor
-    strength: float
+    strength: float | Tensor
     append: bool
     previous: Callable[..., dict[str, Any]] | None
 
@@ -82,12 +83,12 @@ class JointBlockPatch:
         beside = (text, tokens) if self.append else (tokens, text)
         with_tokens = run({**args, "txt": torch.cat(beside, dim=1)})
         with_tokens = {**with_tokens, "txt": self._strip(with_tokens["txt"])}
-        if self.strength == 1.0:
+        if is_full(self.strength):
             return with_tokens
         plain = run(args)
-        blended = {**with_tokens, "img": _between(plain["img"], with_tokens["img"], self.strength)}
+        blended = {**with_tokens, "img": between(plain["img"], with_tokens["img"], self.strength)}
         if plain["txt"] is not None:
-            blended["txt"] = _between(plain["txt"], with_tokens["txt"], self.strength)
+            blended["txt"] = between(plain["txt"], with_tokens["txt"], self.strength)
         return blended
 
     def _previous(self, extra: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -100,7 +101,3 @@ class JointBlockPatch:
             return None
         count = self.tokens.shape[1]
         return text[:, :-count] if self.append else text[:, count:]
-
-
-def _between(plain: Tensor, with_tokens: Tensor, strength: float) -> Tensor:
-    return plain + strength * (with_tokens - plain)

@@ -11,6 +11,7 @@ from ..softrepa.adapter import Adapter
 from ..softrepa.errors import AdapterError
 from ..softrepa.families import describe
 from ..softrepa.layers import choose_layers, parse_layers
+from ..softrepa.schedule import Curve, Schedule, table
 from .application import Application, BlockTokens
 from .architecture import Architecture
 from .architectures import architecture_of
@@ -25,20 +26,25 @@ def make_application(
     end_percent: float = 1.0,
     layers: str = "",
     bank: int | torch.Tensor = 0,
+    schedule: Schedule | None = None,
 ) -> Application:
     """An Application of this adapter to a `comfy.model_base.BaseModel`.
 
-    Raises AdapterError where architecture, width or depth differ, or `layers` names what is not
-    there; both model and adapter are then named.
+    schedule: multiplies the strength over time and blocks. Raises AdapterError where architecture,
+    width or depth differ, or `layers` names what is not there; both model and adapter are then
+    named.
     """
     architecture = architecture_of(model)
     check_fit(architecture, model, adapter)
+    blocks = _block_tokens(architecture.blocks(model), adapter, strength, layers)
+    blocks, curves = _follow(blocks, schedule)
     return Application(
         adapter=adapter,
-        blocks=_block_tokens(architecture.blocks(model), adapter, strength, layers),
+        blocks=blocks,
         start_percent=start_percent,
         end_percent=end_percent,
         bank=bank,
+        curves=curves,
     )
 
 
@@ -93,3 +99,28 @@ def _block_tokens(
         for name, weight in weights.items()
         if strength * weight != 0.0
     }
+
+
+def _follow(
+    blocks: dict[str, BlockTokens], schedule: Schedule | None
+) -> tuple[dict[str, BlockTokens], torch.Tensor | None]:
+    """The blocks under a schedule, and the table of the curves they follow.
+
+    What is constant becomes a number: strengths of 0 and 1 then cost no second pass.
+    """
+    fitted = {} if schedule is None or not blocks else schedule.fit(list(blocks))
+    changing: list[Curve] = []
+    followed: dict[str, BlockTokens] = {}
+    for name, block in blocks.items():
+        curve, weight = fitted.get(name, (Curve(((0.0, 1.0),)), 1.0))
+        constant = curve.constant
+        strength = block.strength * weight * (1.0 if constant is None else constant)
+        if strength == 0.0:
+            continue
+        if constant is not None:
+            followed[name] = BlockTokens(block.row, strength)
+            continue
+        if curve not in changing:
+            changing.append(curve)
+        followed[name] = BlockTokens(block.row, strength, changing.index(curve))
+    return followed, table(changing) if changing else None

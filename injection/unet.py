@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..softrepa.adapter import Adapter
 from .application import BlockTokens
+from .strength import between, is_full
 
 NAME = "unet"
 _SPANS = "softrepa_spans"
@@ -66,7 +67,7 @@ def add_patches(
     patches = dict(options.get("patches", {}))
     patches["attn2_patch"] = [*patches.get("attn2_patch", ()), ContextPatch(tokens, by_block)]
     options["patches"] = patches
-    partial = {key for key, block in by_block.items() if block.strength != 1.0}
+    partial = {key for key, block in by_block.items() if not is_full(block.strength)}
     if partial:
         _blend_attention(options, partial)
 
@@ -139,17 +140,17 @@ class AttentionBlend:
         value: Tensor,
         extra: dict[str, Any],
         start: int,
-        spans: tuple[tuple[int, float], ...],
+        spans: tuple[tuple[int, float | Tensor], ...],
     ) -> Tensor:
         if not spans:
             return self._attention(query, key, value, extra)
         (count, strength), rest = spans[0], spans[1:]
         with_tokens = self._blend(query, key, value, extra, start + count, rest)
-        if strength == 1.0:
+        if is_full(strength):
             return with_tokens
         key, value = _cut(key, start, count), _cut(value, start, count)
         plain = self._blend(query, key, value, extra, start, rest)
-        return plain + strength * (with_tokens - plain)
+        return between(plain, with_tokens, strength)
 
     def _attention(
         self, query: Tensor, key: Tensor, value: Tensor, extra: dict[str, Any]

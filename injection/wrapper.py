@@ -35,7 +35,8 @@ def apply_model(
         # conditioning) finds nothing left to do.
         options = {**options, "patches": {**options["patches"], PATCHES: []}}
         for application in applications:
-            _add(options, application, executor.class_obj, sigma)
+            model = executor.class_obj
+            _add(options, application.on(model, options), model, sigma)
     return executor(x, sigma, c_concat, c_crossattn, control, options, **kwargs)
 
 
@@ -45,14 +46,16 @@ def _add(
     if not application.blocks or not application.active(sigma, model.model_sampling):
         return
     architecture = architecture_of(model)
-    adapter = application.adapter.to(sigma.device)
+    application = application.to(sigma.device)
+    adapter = application.adapter
     tokens = soft_tokens(
         adapter,
         model.model_sampling.timestep(sigma).float(),
         application.bank,
         architecture.embedder(adapter, model, _compute_dtype(model)),
     )
-    architecture.add_patches(options, adapter, tokens, application.blocks)
+    blocks = application.blocks_at(sigma, model.model_sampling)
+    architecture.add_patches(options, adapter, tokens, blocks)
 
 
 def _compute_dtype(model: torch.nn.Module) -> torch.dtype:

@@ -6,9 +6,22 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .adapter_files import register_folder
 from .apply import SoftREPAApply
+from .apply_conditioning import SoftREPAApplyConditioning
+from .blend import SoftREPABlend
+from .info import SoftREPAInfo
 from .loader import SoftREPALoader
+from .save import SoftREPASave
+from .schedule import SoftREPASchedule
 
-NODES: list[type[io.ComfyNode]] = [SoftREPALoader, SoftREPAApply]
+NODES: list[type[io.ComfyNode]] = [
+    SoftREPALoader,
+    SoftREPAApply,
+    SoftREPAApplyConditioning,
+    SoftREPASchedule,
+    SoftREPABlend,
+    SoftREPASave,
+    SoftREPAInfo,
+]
 
 
 class SoftREPAExtension(ComfyExtension):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -13,9 +14,15 @@ FOLDER = "softrepa"
 
 
 def register_folder() -> None:
-    """Adds `models/softrepa` to what `extra_model_paths.yaml` may have set, and its file types."""
+    """Adds `models/softrepa` to what `extra_model_paths.yaml` may have set, and its file types.
+
+    `output/softrepa`, where Save SoftREPA Adapter writes, is searched too, as for ComfyUI's own
+    model savers.
+    """
     default = os.path.join(folder_paths.models_dir, FOLDER)
     folder_paths.add_model_folder_path(FOLDER, default)
+    saved = os.path.join(folder_paths.get_output_directory(), FOLDER)
+    folder_paths.add_model_folder_path(FOLDER, saved)
     paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
     if not set(files.SUFFIXES) <= set(extensions):
         extensions = {*extensions, *files.SUFFIXES}
@@ -43,12 +50,15 @@ def path_of(name: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
-def fingerprint(name: str) -> list[tuple[str, int, int]]:
-    """What changes when the file, or the offsets beside it, change on disk."""
+def fingerprint(name: str) -> str:
+    """What changes when the file, or the offsets beside it, change on disk.
+
+    ComfyUI writes it into every picture's metadata, so it tells nothing about the machine.
+    """
     path = path_of(name)
-    read = [path, files.partner(path)]
-    return [
+    found = [
         (str(file), file.stat().st_mtime_ns, file.stat().st_size)
-        for file in read
+        for file in (path, files.partner(path))
         if file is not None
     ]
+    return hashlib.sha256(repr(found).encode()).hexdigest()

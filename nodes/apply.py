@@ -7,7 +7,9 @@ from comfy_api.v0_0_2 import io
 
 from .. import injection
 from ..softrepa.adapter import Adapter
+from ..softrepa.schedule import Schedule
 from .types import SoftREPA
+from .types import SoftREPASchedule as ScheduleType
 
 
 class SoftREPAApply(io.ComfyNode):
@@ -21,39 +23,8 @@ class SoftREPAApply(io.ComfyNode):
             "come out as the prompt says. Connect it like a LoRA, before the sampler.",
             inputs=[
                 io.Model.Input("model", tooltip="The model the adapter was trained for."),
-                SoftREPA.Input("adapter", tooltip="From Load SoftREPA Adapter."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="1 is the adapter as trained, 0 the model without it. Values between "
-                    "compute the patched blocks twice.",
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Share of the sampling schedule at which the adapter begins to act.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Share of the sampling schedule at which the adapter ceases to act.",
-                ),
-                io.String.Input(
-                    "layers",
-                    default="",
-                    tooltip="Empty: all blocks it was trained for. Else numbers and ranges (0-2,4) "
-                    "for SD3; input, middle, output or input.4 for SD1.5 and SDXL; each with an "
-                    "optional weight (0-1:1.0,2-4:0.5). SD3 paints too many things? Try 0-1.",
-                ),
+                *settings(),
+                schedule_input(),
             ],
             outputs=[io.Model.Output(tooltip="The model with the adapter on it.")],
         )
@@ -67,8 +38,63 @@ class SoftREPAApply(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         layers: str,
+        schedule: Schedule | None = None,
     ) -> io.NodeOutput:
         application = injection.make_application(
-            model.model, adapter, strength, start_percent, end_percent, layers
+            model.model,
+            adapter,
+            strength,
+            start_percent,
+            end_percent,
+            layers,
+            schedule=schedule,
         )
         return io.NodeOutput(injection.apply(model, application))
+
+
+def settings() -> list[io.Input]:
+    """The inputs that both Apply nodes share."""
+    return [
+        SoftREPA.Input("adapter", tooltip="From Load SoftREPA Adapter."),
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=-10.0,
+            max=10.0,
+            step=0.01,
+            tooltip="1 is the adapter as trained, 0 the model without it. Values between "
+            "compute the patched blocks twice.",
+        ),
+        io.Float.Input(
+            "start_percent",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            tooltip="Share of the sampling schedule at which the adapter begins to act.",
+        ),
+        io.Float.Input(
+            "end_percent",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            tooltip="Share of the sampling schedule at which the adapter ceases to act.",
+        ),
+        io.String.Input(
+            "layers",
+            default="",
+            tooltip="Empty: all blocks it was trained for. Else numbers and ranges (0-2,4) "
+            "for SD3; input, middle, output or input.4 for SD1.5 and SDXL; each with an "
+            "optional weight (0-1:1.0,2-4:0.5). SD3 paints too many things? Try 0-1.",
+        ),
+    ]
+
+
+def schedule_input() -> io.Input:
+    """The optional input for a curve of strength."""
+    return ScheduleType.Input(
+        "schedule",
+        optional=True,
+        tooltip="From SoftREPA Schedule: strength over time and blocks, times the one above.",
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.v0_0_2 import io
 
 from ..softrepa import files
@@ -36,7 +34,7 @@ class SoftREPALoader(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, adapter: str) -> Any:
+    def fingerprint_inputs(cls, adapter: str) -> str:
         return adapter_files.fingerprint(adapter)
 
     @classmethod

@@ -1,5 +1,6 @@
-"""The socket type that carries an adapter between nodes."""
+"""The socket types that carry our values between nodes."""
 
 from comfy_api.v0_0_2 import io
 
 SoftREPA = io.Custom("SOFTREPA")
+SoftREPASchedule = io.Custom("SOFTREPA_SCHEDULE")

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 from . import files
-from .adapter import Adapter
 from .errors import AdapterError
-from .families import describe
+from .summary import summary
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,20 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.output} cannot be written: {error.strerror}.", file=sys.stderr)
         return 2
     return 0
-
-
-def summary(adapter: Adapter) -> list[str]:
-    """The adapter in a few lines of text."""
-    time = "none" if adapter.offsets is None else f"{adapter.buckets} timestep buckets"
-    return [
-        f"for:        {describe(adapter.architecture, adapter.width)}",
-        f"blocks:     {', '.join(adapter.layers)}{' (shared tokens)' if adapter.shared else ''}",
-        f"tokens:     {adapter.tokens_per_block} a block, {adapter.placement.replace('_', ' ')}",
-        f"banks:      {'positive and negative' if adapter.banks == 2 else 'positive'}",
-        f"offsets:    {time}",
-        f"parameters: {adapter.parameters}",
-        *(f"{key}: {value}" for key, value in sorted(adapter.metadata.items())),
-    ]
 
 
 if __name__ == "__main__":

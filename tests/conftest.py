@@ -77,3 +77,7 @@ def server(comfyui: Path, sd3_checkpoint: Path, tmp_path_factory: pytest.TempPat
     install_pack(base)
     with serve(comfyui, base) as running:
         yield running
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--snapshot", action="store_true", help="write snapshots anew")

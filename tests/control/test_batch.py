@@ -1,0 +1,146 @@
+"""The headless batch: every picture once, whatever happens to server, connection and client."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from comfyui_softrepa.host.server import install_pack, serve
+from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.tests.adapters import random_adapter
+from comfyui_softrepa.tests.control.proxy import Proxy
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+BATCH = EXAMPLES / "batch" / "batch.py"
+PROMPTS = ("a red cube", "two blue spheres", "three cats")
+JOBS = len(PROMPTS) * 2 * 2
+
+
+@pytest.fixture(scope="module")
+def base(sd3_checkpoint, tmp_path_factory):
+    """A base directory that servers come and go on."""
+    base = tmp_path_factory.mktemp("batch")
+    (base / "models" / "checkpoints").mkdir(parents=True)
+    (base / "models" / "checkpoints" / "sd3.safetensors").symlink_to(sd3_checkpoint)
+    (base / "models" / "softrepa").mkdir()
+    for seed, name in enumerate(("softrepa-sd3", "another-sd3")):
+        adapter = random_adapter(scale=2.0, seed=seed, banks=2)
+        files.write(base / "models" / "softrepa" / f"{name}.safetensors", adapter)
+    install_pack(base)
+    return base
+
+
+def small(path: Path, steps: int = 2) -> str:
+    """An example graph for the tests' small checkpoint, as text."""
+    graph = json.loads(path.read_text())
+    changes = {"width": 64, "height": 64, "steps": steps, "ckpt_name": "sd3.safetensors"}
+    for node in graph.values():
+        node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
+    return json.dumps(graph)
+
+
+def start(address, folder, steps=40):
+    folder.mkdir(exist_ok=True)
+    (folder / "graph.json").write_text(small(BATCH.parent / "graph.json", steps))
+    (folder / "prompts.txt").write_text("\n".join(PROMPTS))
+    command = [sys.executable, str(BATCH), "--server", address, "--seeds", "1-2"]
+    command += ["--graph", str(folder / "graph.json"), "--prompts", str(folder / "prompts.txt")]
+    command += ["--adapters", "none,softrepa-sd3.safetensors", "--output", str(folder / "out")]
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen([*command, "--patience", "120"], stdout=log, stderr=log)
+
+
+def pictures(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "out").glob("*.png")}
+
+
+def until(condition, seconds=120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_no_picture_is_lost_or_doubled(base, comfyui, tmp_path):
+    proxy = Proxy(None)
+    try:
+        client = start(proxy.address, tmp_path)  # before there is a server
+        with serve(comfyui, base) as first:
+            proxy.target = first.address
+            until(lambda: len(pictures(tmp_path)) >= 2)
+            proxy.drop()
+            until(lambda: len(pictures(tmp_path)) >= 4)
+            client.send_signal(signal.SIGKILL)
+            client.wait()
+            client = start(proxy.address, tmp_path)
+            until(lambda: len(pictures(tmp_path)) >= 6)
+            proxy.target = None
+            proxy.drop()
+        assert len(pictures(tmp_path)) < JOBS, "the server restarts in the middle"
+        with serve(comfyui, base) as second:
+            proxy.target = second.address
+            assert client.wait(120) == 0, (tmp_path / "log").read_text()
+            found = pictures(tmp_path)
+            assert len(found) == JOBS
+            assert sorted((base / "output" / "batch").iterdir()) == sorted(
+                base / "output" / "batch" / f"{name[-20:-4]}_00001_.png" for name in found
+            ), "the server painted each picture once"
+            assert len(set(found.values())) == JOBS
+            _everything_again_from_the_server(proxy, tmp_path, found)
+            _a_failure_is_told_and_the_rest_is_painted(second, tmp_path)
+            _every_example_graph_runs(second)
+    finally:
+        client.kill()
+        proxy.close()
+
+
+def _everything_again_from_the_server(proxy, folder, found) -> None:
+    """A new folder is filled from what the server has; nothing is painted again."""
+    before = {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()}
+    assert start(proxy.address, folder).wait(60) == 0
+    assert {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()} == before
+    os.rename(folder / "out", folder / "kept")
+    assert start(proxy.address, folder).wait(60) == 0
+    assert pictures(folder) == found
+
+
+def _a_failure_is_told_and_the_rest_is_painted(server, folder) -> None:
+    command = [sys.executable, str(BATCH), "--server", server.address, "--seeds", "5"]
+    command += ["--graph", str(folder / "graph.json"), "--prompts", str(folder / "prompts.txt")]
+    command += ["--adapters", "missing.safetensors,none", "--output", str(folder / "failing")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "missing.safetensors" in done.stderr
+    assert len(list((folder / "failing").glob("*_none_*.png"))) == len(PROMPTS)
+
+
+def _every_example_graph_runs(server) -> None:
+    graphs = sorted((EXAMPLES / "api").glob("*.json"))
+    options = server.get("/object_info")
+    ours = {name for name in options if name.startswith("SoftREPA")}
+    assert {path.stem for path in graphs} == ours
+    for path in graphs:
+        graph = json.loads(small(path))
+        assert path.stem in {node["class_type"] for node in graph.values()}
+        server.run(graph)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "one"], "is no seed"),
+        (["--graph", "nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, arguments, message):
+    (tmp_path / "prompts.txt").write_text("a cat")
+    command = [sys.executable, str(BATCH), "--prompts", "prompts.txt", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
