@@ -1,0 +1,154 @@
+"""What each step's batch is made of."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+import torch
+from comfyui_softrepa.training.batches import Batches, negatives
+from comfyui_softrepa.training.errors import BadInput
+from comfyui_softrepa.training.randomness import python_random, torch_generator
+from comfyui_softrepa.training.validation import split, validation_batches
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+WORDS = st.lists(st.sampled_from("abcdefgh"), max_size=8)
+
+
+class Captions:
+    """A cache of captions alone."""
+
+    def __init__(self, captions: list[tuple[str, ...]], wrong: tuple[str, ...] = ()) -> None:
+        self._captions, self._wrong = captions, wrong
+
+    def __len__(self) -> int:
+        return len(self._captions)
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        return self._captions[index]
+
+    def negatives(self, index: int) -> tuple[str, ...]:
+        return self._wrong
+
+
+def batches(captions, size=4, shapes=None, seed=0, **more) -> Batches:
+    count = len(captions)
+    return Batches(
+        cache=Captions(captions, more.pop("wrong", ())),
+        images=tuple(range(count)),
+        shapes=shapes or dict.fromkeys(range(count), (4, 2, 2)),
+        size=size,
+        timesteps=1000,
+        seed=seed,
+        **more,
+    )
+
+
+@given(own=st.sampled_from("abc"), others=WORDS, hard=WORDS, share=st.floats(0.0, 1.0))
+@settings(deadline=None)
+def test_negatives_are_distinct_others(own, others, hard, share) -> None:
+    found = negatives(own, others, hard, share)
+    assert own not in found and len(set(found)) == len(found) <= len(others)
+    assert set(found) <= {*others, *hard}
+    assert sum(name not in others for name in found) <= round(share * len(others))
+
+
+def test_half_of_the_negatives_are_hard() -> None:
+    found = negatives("own", ["a", "b", "c", "d"], ["h1", "h2", "h3"], 0.5)
+    assert found == ["h1", "h2", "a", "b"]
+    assert negatives("own", ["a", "b"], [], 1.0) == ["a", "b"]
+
+
+def test_equal_captions_are_never_each_others_negatives() -> None:
+    made = batches([("same",), ("same",), ("same",), ("other",)])
+    batch = made[0]
+    for row in batch.candidates:
+        assert len(row) == 2
+        assert {batch.captions[index] for index in row} == {"same", "other"}
+    assert batch.negatives == 4
+
+
+def test_an_epoch_shows_every_image_once_and_the_next_another_order() -> None:
+    made = batches([(f"caption {i}",) for i in range(12)])
+    epochs = [[made[step].images for step in range(at, at + 3)] for at in (0, 3)]
+    for epoch in epochs:
+        assert Counter(image for images in epoch for image in images) == Counter(range(12))
+    assert epochs[0] != epochs[1]
+
+
+def test_every_caption_of_an_image_is_drawn() -> None:
+    made = batches([(f"{i} first", f"{i} second") for i in range(4)])
+    drawn = {made[step].captions[row[0]] for step in range(12) for row in made[step].candidates}
+    assert len(drawn) == 8
+
+
+def test_a_step_is_the_same_whenever_asked_and_another_with_another_seed() -> None:
+    captions = [(f"{i}",) for i in range(20)]
+    first, again, other = batches(captions)[7], batches(captions)[7], batches(captions, seed=1)[7]
+    assert (first.images, first.timestep) == (again.images, again.timestep)
+    assert torch.equal(first.noise, again.noise) and not torch.equal(first.noise, other.noise)
+    assert first.noise.shape == (1, 4, 2, 2)
+
+
+def test_images_of_a_batch_share_a_shape() -> None:
+    shapes = {i: (4, 2, 2) if i % 3 else (4, 2, 3) for i in range(12)}
+    made = batches([(f"{i}",) for i in range(12)], shapes=shapes, size=4)
+    assert made.per_epoch == 3
+    for step in range(6):
+        assert len({shapes[image] for image in made[step].images}) == 1
+
+
+def test_no_shape_has_enough_images() -> None:
+    with pytest.raises(BadInput, match="--batch-size"):
+        batches([("a",), ("b",)], size=3)
+
+
+def test_hard_captions_come_from_the_images_own_caption_and_file() -> None:
+    made = batches(
+        [(f"{i}",) for i in range(4)],
+        hard_share=1.0,
+        hard_captions=lambda caption, rng: [f"not {caption}", f"never {caption}"],
+        wrong=("written",),
+    )
+    batch = made[0]
+    for row in batch.candidates:
+        own, *others = (batch.captions[index] for index in row)
+        assert others == ["written", f"not {own}", f"never {own}"]
+
+
+def test_timesteps_are_uniform() -> None:
+    made = batches([(f"{i}",) for i in range(4)])
+    drawn = [made[step].timestep for step in range(2000)]
+    assert min(drawn) < 10 and max(drawn) > 990
+    assert abs(sum(drawn) / len(drawn) - 499.5) < 30
+
+
+def test_split_is_seeded_disjoint_and_whole() -> None:
+    training, held_out = split(20, 0.25, seed=3)
+    assert len(held_out) == 5 and sorted((*training, *held_out)) == list(range(20))
+    assert split(20, 0.25, 3) == (training, held_out) != split(20, 0.25, 4)
+    assert split(20, 0.0, 3) == (tuple(range(20)), ())
+    assert len(split(20, 0.01, 3)[1]) == 2
+
+
+def test_validation_covers_every_range_with_the_same_draws() -> None:
+    made = batches([(f"{i}",) for i in range(12)])
+    found = validation_batches(made, (0, 3, 5, 7, 9))
+    again = validation_batches(made, (0, 3, 5, 7, 9))
+    assert [name for name, _ in found] == ["0-199", "200-399", "400-599", "600-799", "800-999"]
+    for (name, batch), (_, same) in zip(found, again, strict=True):
+        low, high = map(int, name.split("-"))
+        assert low <= batch.timestep <= high
+        assert batch.timestep == same.timestep and torch.equal(batch.noise, same.noise)
+        assert set(batch.images) <= {0, 3, 5, 7, 9}
+
+
+def test_draws_depend_on_seed_and_purpose_alone() -> None:
+    random.seed(1), torch.manual_seed(1)
+    first = python_random(0, "a", 1).random(), torch.rand(3, generator=torch_generator(0, "a"))
+    random.seed(2), torch.manual_seed(2)
+    second = python_random(0, "a", 1).random(), torch.rand(3, generator=torch_generator(0, "a"))
+    assert first[0] == second[0] and torch.equal(first[1], second[1])
+    assert python_random(0, "a", 2).random() != first[0]

@@ -1,0 +1,77 @@
+"""Flags, the config file, and train.py run from anywhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from comfyui_softrepa.training import cli
+from comfyui_softrepa.training.errors import BadInput
+from comfyui_softrepa.training.flags import parser
+from comfyui_softrepa.training.settings import Settings
+
+TRAIN = Path(__file__).resolve().parents[2] / "training" / "train.py"
+NEEDED = ["--checkpoint=model.safetensors", "--data=pictures"]
+DESIGN = (
+    "checkpoint data output objective steps batch-size micro-batch learning-rate tokens layers "
+    "per-block resolution seed cache save-every resume val-fraction config comfyui dry-run"
+).split()
+
+
+def test_every_flag_is_a_setting_and_has_the_same_default() -> None:
+    settings = cli.read_settings(NEEDED)
+    for field in fields(Settings):
+        if field.name not in ("checkpoint", "data", "output"):
+            assert getattr(settings, field.name) == field.default, field.name
+
+
+@pytest.mark.parametrize("name", DESIGN)
+def test_help_explains_every_flag_of_the_design(name: str) -> None:
+    assert re.search(rf"^  --{name}\b", parser().format_help(), re.MULTILINE)
+
+
+def test_config_file_holds_any_flag_and_the_command_line_wins(tmp_path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(
+        'checkpoint = "a.safetensors"\ndata = "pictures"\nbatch-size = 8\nlearning_rate = 0.01\n'
+        "normalise = true\ntensorboard = false\n"
+    )
+    settings = cli.read_settings([f"--config={config}", "--batch-size", "4"])
+    assert (settings.checkpoint, settings.batch_size) == ("a.safetensors", 4)
+    assert (settings.learning_rate, settings.normalise) == (0.01, True)
+    assert not settings.tensorboard
+    assert settings.data == tmp_path / "pictures"
+
+
+@pytest.mark.parametrize(
+    "text", ["batch-size = [1]\n", "not toml\n", "colour = 1\n", "batch-size = 'many'\n"]
+)
+def test_config_file_that_cannot_be(tmp_path, text: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(BadInput):
+        cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+
+
+def test_resume_and_overwrite_exclude_each_other() -> None:
+    with pytest.raises(BadInput, match="--resume"):
+        cli.read_settings([*NEEDED, "--resume", "--overwrite"])
+
+
+def test_train_py_runs_from_any_folder(tmp_path) -> None:
+    found = subprocess.run(
+        [sys.executable, TRAIN, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert found.returncode == 0 and "--val-fraction" in found.stdout
+    found = subprocess.run(
+        [sys.executable, TRAIN, "--data=."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.returncode == 2
+    assert len(found.stderr.strip().splitlines()) == 1 and "--checkpoint" in found.stderr

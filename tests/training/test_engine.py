@@ -1,0 +1,247 @@
+"""Gradients of the B x B loss, a few predictions at a time, against all of them at once."""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+
+import pytest
+import torch
+from comfyui_softrepa.injection import make_application, model_options
+from comfyui_softrepa.tests import golden_models
+from comfyui_softrepa.training.batches import Batch
+from comfyui_softrepa.training.denoiser import Denoiser
+from comfyui_softrepa.training.engine import Engine, prepare
+from comfyui_softrepa.training.joint_blocks import training_options
+from comfyui_softrepa.training.objectives import AGSM, SoftREPA
+from comfyui_softrepa.training.randomness import torch_generator
+from comfyui_softrepa.training.soft_tokens import SoftTokens, initial_tokens
+
+OBJECTIVES = {
+    "softrepa": SoftREPA(temperature=2.0, own_weight=1.0),
+    "normalised": SoftREPA(temperature=0.5, normalise=True),
+    "agsm": AGSM(temperature=1.0),
+}
+
+
+@pytest.fixture(scope="module", params=["sd3_d2l2_128", "sd15_111"])
+def golden(request) -> golden_models.Golden:
+    return golden_models.load(request.param)
+
+
+@functools.cache
+def loaded(stem: str) -> golden_models.Golden:
+    return golden_models.load(stem)
+
+
+def soft_tokens(golden: golden_models.Golden, banks: int, seed: int = 0) -> SoftTokens:
+    mmdit = golden.arch == "sd3"
+    return initial_tokens(
+        banks=banks,
+        rows=2 if mmdit else 1,
+        tokens=3,
+        width=golden.tokens.shape[-1],
+        offset_width=golden.tokens.shape[-1],
+        architecture="mmdit" if mmdit else "unet",
+        placement="prepend" if mmdit else "after_bos",
+        layers=("0", "1") if mmdit else ("input",),
+        generator=torch_generator(seed, "tokens"),
+    ).copy("cpu", trainable=True)
+
+
+def batch(golden: golden_models.Golden, size: int, lengths: tuple[int, ...] = (7,)):
+    generator = torch_generator(3, "batch")
+    channels, side = golden.x.shape[1], golden.x.shape[2]
+    pooled = {"sd15": None, "sdxl": 1280, "sd3": 2048}[golden.arch]
+    if golden.y is not None and golden.arch == "sd3":
+        pooled = golden.y.shape[1]
+    texts = [
+        SimpleNamespace(
+            context=torch.randn(
+                lengths[i % len(lengths)], golden.context.shape[2], generator=generator
+            ),
+            pooled=None if pooled is None else torch.randn(pooled, generator=generator),
+        )
+        for i in range(size)
+    ]
+    candidates = tuple((i, *(j for j in range(size) if j != i)) for i in range(size))
+    noise = torch.randn(1, channels, side, side, generator=generator)
+    latents = torch.randn(size, channels, side, side, generator=generator)
+    names = tuple(map(str, range(size)))
+    return Batch(tuple(range(size)), names, candidates, 500, noise), latents, texts
+
+
+def gradients(engine: Engine, task, live: SoftTokens, average: SoftTokens):
+    for tensor in live.tensors.values():
+        tensor.grad = None
+    outcome = engine.accumulate(task, live, average, range(len(task.candidates)))
+    return {name: tensor.grad.clone() for name, tensor in live.tensors.items()}, outcome
+
+
+def at_once(denoiser: Denoiser, objective, task, live: SoftTokens, average: SoftTokens):
+    """The loss as the papers write it: all B x B predictions in one graph."""
+    size = len(task.candidates)
+
+    def predictions(tokens: SoftTokens) -> torch.Tensor:
+        rows = []
+        for i in range(size):
+            bank = torch.tensor([0 if j == i else 1 for j in range(size)])
+            application = make_application(
+                denoiser.model, tokens.adapter, bank=bank if objective.BANKS == 2 else 0
+            )
+            x = task.noisy.x[i].expand(size, -1, -1, -1)
+            conditions = task.conditions.take(list(range(size)))
+            options = model_options(application)
+            rows.append(denoiser.predict(x, task.noisy.sigma, conditions, options))
+        return torch.stack(rows)
+
+    p, u = predictions(live), task.noisy.target
+    errors = (p - u[:, None]).square().mean(dim=(2, 3, 4))
+    answers = torch.arange(size)
+    if objective.BANKS == 1:
+        temperature = objective.temperature
+        if objective.normalise:
+            temperature = temperature * errors.detach().mean(dim=1, keepdim=True)
+        logits = 4.0 * torch.exp(-errors / temperature)
+        loss = torch.nn.functional.cross_entropy(logits, answers)
+        loss = loss + objective.own_weight * errors.diagonal().mean()
+    else:
+        q = predictions(average).detach()
+        r = -(q - u[:, None]).square().mean(dim=(2, 3, 4))
+        w = torch.softmax(r / objective.temperature, dim=1)
+        shift = q - torch.einsum("im,imchw->ichw", w, q)[:, None]
+        own = torch.eye(size, dtype=torch.bool)[:, :, None, None, None]
+        targets = u[:, None] + torch.where(
+            own, objective.gamma_positive * shift, -objective.gamma_negative * shift
+        )
+        mse = (p - targets).square().mean(dim=(2, 3, 4))
+        off = ~torch.eye(size, dtype=torch.bool)
+        loss = mse.diagonal().mean() + mse[off].mean()
+    found = torch.autograd.grad(loss, list(live.tensors.values()))
+    hits = (errors.argmin(dim=1) == answers).sum()
+    return dict(zip(live.tensors, found, strict=True)), loss.detach(), hits
+
+
+CASES = [("sd3_d2l2_128", 4, micro_batch) for micro_batch in (1, 3, 4, 8, 64)]
+CASES += [("sd15_111", 3, 2), ("sdxl_110", 2, 1)]  # U-Nets are slow: one case each
+
+
+@pytest.mark.parametrize(("stem", "size", "micro_batch"), CASES)
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_gradient_equals_that_of_all_at_once(
+    stem: str, size: int, micro_batch: int, name: str
+) -> None:
+    golden = loaded(stem)
+    objective, denoiser = OBJECTIVES[name], Denoiser(golden.patcher)
+    live, average = soft_tokens(golden, objective.BANKS), soft_tokens(golden, objective.BANKS, 1)
+    task = prepare(denoiser, *batch(golden, size))
+    expected, loss, hits = at_once(denoiser, objective, task, live, average)
+    engine = Engine(denoiser, objective, micro_batch, training_options(denoiser.model, False))
+    found, outcome = gradients(engine, task, live, average)
+    assert float(outcome.loss) == pytest.approx(float(loss), rel=1e-5)
+    assert float(outcome.hits) == float(hits)
+    for key in expected:
+        assert expected[key].norm() > 0
+        assert golden_models.relative_error(found[key], expected[key]) < 1e-5
+
+
+def test_shards_of_rows_add_up(golden) -> None:
+    denoiser, objective = Denoiser(golden.patcher), OBJECTIVES["softrepa"]
+    live = soft_tokens(golden, 1)
+    task = prepare(denoiser, *batch(golden, 4))
+    engine = Engine(denoiser, objective, 3)
+    whole, outcome = gradients(engine, task, live, None)
+    parts, losses = [], []
+    for shard in (range(0, 4, 2), range(1, 4, 2)):
+        live.adapter.tokens.grad = None
+        losses.append(engine.accumulate(task, live, None, shard).loss)
+        parts.append(live.adapter.tokens.grad.clone())
+    assert golden_models.relative_error(parts[0] + parts[1], whole["tokens"]) < 1e-5
+    assert float(sum(losses)) == pytest.approx(float(outcome.loss), rel=1e-6)
+
+
+def test_texts_of_different_length_never_share_a_forward(golden) -> None:
+    denoiser, objective = Denoiser(golden.patcher), OBJECTIVES["softrepa"]
+    live = soft_tokens(golden, 1)
+    task = prepare(denoiser, *batch(golden, 3, lengths=(7, 14)))
+    one_by_one, _ = gradients(Engine(denoiser, objective, 1), task, live, None)
+    together, _ = gradients(Engine(denoiser, objective, 64), task, live, None)
+    error = golden_models.relative_error(together["tokens"], one_by_one["tokens"])
+    assert error < 1e-5
+
+
+def test_evaluate_gives_the_loss_of_accumulate(golden) -> None:
+    for objective in OBJECTIVES.values():
+        denoiser = Denoiser(golden.patcher)
+        live = soft_tokens(golden, objective.BANKS)
+        average = soft_tokens(golden, objective.BANKS, 1)
+        task = prepare(denoiser, *batch(golden, 3))
+        engine = Engine(denoiser, objective, 4)
+        _, expected = gradients(engine, task, live, average)
+        found = engine.evaluate(task, live, average, range(3))
+        assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-5)
+        assert float(found.hits) == float(expected.hits)
+
+
+class Counting:
+    """A denoiser that counts predictions with and without a graph."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self._denoiser = denoiser
+        self.with_graph = self.without = 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._denoiser, name)
+
+    def predict(self, x, *rest):
+        if torch.is_grad_enabled():
+            self.with_graph += len(x)
+        else:
+            self.without += len(x)
+        return self._denoiser.predict(x, *rest)
+
+
+@pytest.mark.parametrize(
+    ("name", "micro_batch", "expected"),
+    [
+        ("softrepa", 3, (16, 16)),  # the survey, and the replay
+        ("softrepa", 4, (16, 0)),  # a row fits: its graph is kept
+        ("softrepa", 64, (16, 0)),
+        ("agsm", 64, (16, 16)),  # the survey is the moving average's
+    ],
+)
+def test_nothing_is_predicted_twice_that_need_not_be(name, micro_batch, expected) -> None:
+    golden = golden_models.load("sd3_d2l2_128")
+    objective, denoiser = OBJECTIVES[name], Counting(Denoiser(golden.patcher))
+    live = soft_tokens(golden, objective.BANKS)
+    task = prepare(denoiser, *batch(golden, 4))
+    Engine(denoiser, objective, micro_batch).accumulate(task, live, live, range(4))
+    assert (denoiser.with_graph, denoiser.without) == expected
+
+
+def test_replay_leaves_out_what_has_no_gradient() -> None:
+    golden = golden_models.load("sd3_d2l2_128")
+    denoiser = Counting(Denoiser(golden.patcher))
+    live = soft_tokens(golden, 1)
+    task = prepare(denoiser, *batch(golden, 4))
+    # exp(-e / 1e-4) is zero in float32, and so is every gradient.
+    Engine(denoiser, SoftREPA(temperature=1e-4), 3).accumulate(task, live, None, range(4))
+    assert (denoiser.with_graph, denoiser.without) == (0, 16)
+
+
+def test_checkpointing_changes_memory_only() -> None:
+    golden = golden_models.load("sd3_d2l2_128")
+    denoiser, objective = Denoiser(golden.patcher), OBJECTIVES["softrepa"]
+    live = soft_tokens(golden, 1)
+    task = prepare(denoiser, *batch(golden, 4))
+    found, saved = [], []
+    for checkpointing in (False, True):
+        sizes: list[int] = []
+        options = training_options(denoiser.model, checkpointing)
+        engine = Engine(denoiser, objective, 4, options)
+        pack = lambda tensor, sizes=sizes: (sizes.append(tensor.numel()), tensor)[1]  # noqa: E731
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            found.append(gradients(engine, task, live, None)[0])
+        saved.append(sum(sizes))
+    assert torch.equal(found[0]["tokens"], found[1]["tokens"])
+    assert saved[1] < saved[0]

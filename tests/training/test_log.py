@@ -1,0 +1,101 @@
+"""The log, the plot, and files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import types
+
+import pytest
+from comfyui_softrepa.training import files, plot
+from comfyui_softrepa.training.log import Log, read_log
+from PIL import Image
+
+
+def test_a_resumed_log_drops_what_came_after_the_checkpoint(tmp_path) -> None:
+    path = tmp_path / "a.log.jsonl"
+    lines = [json.dumps({"step": step, "loss": 1.0, "accuracy": 0.5}) for step in (1, 2, 3, 4)]
+    path.write_text("\n".join(lines) + '\n{"step": 5, "lo')
+    log = Log(path, 3, 10, tensorboard=False)
+    log.step(step=4, loss=2.0, accuracy=1.0)
+    log.close()
+    assert [(entry["step"], entry["loss"]) for entry in read_log(path)] == [
+        (1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0),
+    ]  # fmt: skip
+
+
+def test_a_new_run_starts_an_empty_log(tmp_path) -> None:
+    path = tmp_path / "a.log.jsonl"
+    path.write_text('{"step": 1, "loss": 1.0, "accuracy": 0.5}\n')
+    Log(path, 0, 10, tensorboard=False).close()
+    assert read_log(path) == []
+
+
+def test_tensorboard_gets_every_number_where_it_is_installed(tmp_path, monkeypatch) -> None:
+    written = []
+
+    class SummaryWriter:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            written.append((folder, purge_step))
+
+        def add_scalar(self, *entry) -> None:
+            written.append(entry)
+
+        def close(self) -> None:
+            written.append("closed")
+
+    board = types.ModuleType("torch.utils.tensorboard")
+    board.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
+    log = Log(tmp_path / "a.log.jsonl", 0, 1, tensorboard=True)
+    log.step(step=1, loss=2.0, accuracy=1.0, val_by_timestep={"0-199": {"loss": 3.0}})
+    log.close()
+    assert written == [
+        (str(tmp_path / "a.tensorboard"), 1),
+        ("loss", 2.0, 1),
+        ("accuracy", 1.0, 1),
+        ("val_by_timestep/0-199/loss", 3.0, 1),
+        "closed",
+    ]
+
+
+def test_no_tensorboard_is_no_fault(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    Log(tmp_path / "a.log.jsonl", 0, 1, tensorboard=True).close()
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    files.write_whole(path, b"old")
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        with pytest.raises(OSError):
+            files.write_whole(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 400])
+def test_plot_draws_any_number_of_steps(tmp_path, steps: int) -> None:
+    rng = random.Random(0)
+    entries = [
+        {"step": step, "loss": 2.0 - step / 400 + rng.random(), "accuracy": rng.random()}
+        for step in range(1, steps + 1)
+    ]
+    for entry in entries[49::50]:
+        entry |= {"val_loss": entry["loss"], "val_accuracy": 0.5}
+    plot.draw(entries, tmp_path / "a.png", "demo")
+    assert (tmp_path / "a.png").exists() == (steps > 0)
+    if steps:
+        with Image.open(tmp_path / "a.png") as picture:
+            colours = {colour for _, colour in picture.getcolors(1 << 20)}
+        assert ((194, 65, 12) in colours) == (steps >= 50)  # held-out points
+
+
+def test_plot_stays_readable_with_one_wild_step() -> None:
+    low, high = plot._bounds([1.0] * 300 + [2.0] * 300 + [1e6])
+    assert low < 1.0 and 2.0 < high < 3.0

@@ -1,0 +1,164 @@
+"""Both losses against values worked out by hand, their gradients against finite differences."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from comfyui_softrepa.training.objectives import AGSM, OBJECTIVES, Row, SoftREPA, mean_squared_error
+
+
+def row(predictions: list[float], target: float, rows: int, negatives: int) -> Row:
+    """A row of one-number images."""
+    shaped = torch.tensor(predictions, dtype=torch.float64).view(-1, 1, 1, 1)
+    return Row(shaped, torch.tensor([[[target]]], dtype=torch.float64), rows, negatives)
+
+
+def value(regression, predictions: torch.Tensor) -> torch.Tensor:
+    return regression.constant + regression.weights @ mean_squared_error(
+        predictions, regression.targets
+    )
+
+
+def batch_loss(objective, predictions: list[list[float]], targets: list[float]) -> float:
+    """The loss of a B x B batch; row i's own caption is column i of `predictions`."""
+    size = len(targets)
+    total = 0.0
+    for i, target in enumerate(targets):
+        ordered = [predictions[i][i], *(p for j, p in enumerate(predictions[i]) if j != i)]
+        one = row(ordered, target, size, size * (size - 1))
+        total += float(value(objective(one), one.predictions))
+    return total
+
+
+def test_softrepa_two_by_two_by_hand() -> None:
+    # Targets 0. Errors: row 0: 0.01, 0.04; row 1: 0.09, 0.
+    # exp(-e / 0.07): 0.866878, 0.564718; 0.276453, 1. Times 4: 3.467512, 2.258872; 1.105812, 4.
+    # Row 0: ln(1 + exp(2.258872 - 3.467512)) = ln(1.298604) = 0.261290
+    # Row 1: ln(1 + exp(1.105812 - 4)) = ln(1.055344) = 0.053867.   Mean: 0.157578
+    # Own errors: mean(0.01, 0) = 0.005; times 10: 0.05.
+    predictions, targets = [[0.1, 0.2], [0.3, 0.0]], [0.0, 0.0]
+    assert batch_loss(SoftREPA(), predictions, targets) == pytest.approx(0.157578, abs=2e-6)
+    weighted = batch_loss(SoftREPA(own_weight=10.0), predictions, targets)
+    assert weighted == pytest.approx(0.207578, abs=2e-6)
+
+
+def test_softrepa_three_by_three_by_hand() -> None:
+    # All own errors 0, all others 0.07: logits 4 and 4/e = 1.471518.
+    # Each row: ln(1 + 2 exp(1.471518 - 4)) = ln(1.159560) = 0.148041.
+    off = math.sqrt(0.07)
+    predictions = [[1.0 + (0.0 if i == j else off) for j in range(3)] for i in range(3)]
+    assert batch_loss(SoftREPA(), predictions, [1.0] * 3) == pytest.approx(0.148041, abs=2e-6)
+
+
+def test_softrepa_normalised_by_hand() -> None:
+    # Errors 1 and 3, mean 2, temperature 0.5: exp(-1) and exp(-3); logits 1.471518, 0.199148.
+    # ln(1 + exp(0.199148 - 1.471518)) = ln(1.280167) = 0.246991.
+    one = row([1.0, math.sqrt(3.0)], 0.0, 1, 1)
+    regression = SoftREPA(temperature=0.5, normalise=True)(one)
+    assert float(value(regression, one.predictions)) == pytest.approx(0.246991, abs=2e-6)
+
+
+def test_softrepa_normalised_does_not_depend_on_the_scale_of_errors() -> None:
+    objective = SoftREPA(temperature=0.3, normalise=True)
+    small, large = row([0.1, 0.2, 0.3], 0.0, 1, 2), row([1.0, 2.0, 3.0], 0.0, 1, 2)
+    losses = [float(value(objective(one), one.predictions)) for one in (small, large)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-12)
+
+
+def test_agsm_two_by_two_by_hand() -> None:
+    # gamma 1 and 0.1; p = q. Row 0: q = 0, 0.3, u = 0. Row 1 (own first): q = 1, 0, u = 1.
+    # Row 0: r = 0, -0.09; weights 1/(1 + exp(-0.9)) = 0.710950, 0.289050; mean 0.086715.
+    #   shifts -0.086715, 0.213285. Own: (0 + 0.086715)^2 = 0.0075195.
+    #   Other: (0.3 + 0.1 * 0.213285)^2 = 0.3213285^2 = 0.1032520.
+    # Row 1: r = 0, -1; weights 0.9999546, 0.0000454; mean 0.9999546; shifts 0.0000454, -0.9999546.
+    #   Own: 2.1e-9. Other: (0 - 1 - 0.09999546)^2 = 1.0999955^2 = 1.2099900.
+    # Loss: (0.0075195 + 0) / 2 + (0.1032520 + 1.2099900) / 2 = 0.6603808
+    loss = batch_loss(AGSM(), [[0.0, 0.3], [0.0, 1.0]], [0.0, 1.0])
+    assert loss == pytest.approx(0.6603808, abs=2e-6)
+
+
+def test_agsm_three_by_three_by_hand() -> None:
+    # Own prediction 1 = u, the two others 0: r = 0, -0.1, -0.1 at temperature 0.1 with errors 0.1.
+    # q others = 1 - sqrt(0.1) = 0.683772. Weights 1 : 1/e : 1/e = 0.576117, 0.211942, 0.211942.
+    # Mean 1 - 0.423883 * 0.316228 = 0.865956; shifts 0.134044, -0.182184.
+    # gamma 1 and 1. Own: (1 - 1.134044)^2 = 0.0179678. Others: (0.683772 - 1.182184)^2 = 0.2484145.
+    # Loss: own + others = 0.2663823 (each a mean over equal terms).
+    other = 1.0 - math.sqrt(0.1)
+    predictions = [[1.0 if i == j else other for j in range(3)] for i in range(3)]
+    loss = batch_loss(AGSM(gamma_negative=1.0), predictions, [1.0] * 3)
+    assert loss == pytest.approx(0.2663823, abs=2e-6)
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_value_is_exact_and_targets_carry_no_graph(name: str, normalise: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    predictions = torch.randn(4, 2, 3, 3, generator=generator, dtype=torch.float64)
+    predictions.requires_grad_()
+    target = torch.randn(2, 3, 3, generator=generator, dtype=torch.float64)
+    regression = OBJECTIVES[name](normalise=normalise)(Row(predictions, target, 5, 13))
+    for tensor in (regression.targets, regression.weights, regression.constant):
+        assert not tensor.requires_grad
+
+
+@pytest.mark.parametrize("own_weight", [0.0, 10.0])
+def test_softrepa_gradient_is_that_of_finite_differences(own_weight: float) -> None:
+    objective = SoftREPA(own_weight=own_weight, temperature=0.5)
+    generator = torch.Generator().manual_seed(1)
+    predictions = torch.randn(3, 1, 2, 2, generator=generator, dtype=torch.float64)
+    target = torch.randn(1, 2, 2, generator=generator, dtype=torch.float64)
+
+    def loss(p: torch.Tensor) -> float:
+        return float(objective.loss(mean_squared_error(p, target[None]))) / 3
+
+    found = gradient(objective(Row(predictions, target, 3, 6)), predictions)
+    assert torch.allclose(found, finite_differences(loss, predictions), atol=1e-7)
+
+
+def test_normalised_softrepa_holds_its_temperature_fixed() -> None:
+    objective = SoftREPA(temperature=0.3, normalise=True)
+    predictions = torch.tensor([0.5, 0.8, 1.1], dtype=torch.float64).view(-1, 1, 1, 1)
+    target = torch.zeros(1, 1, 1, dtype=torch.float64)
+    mean = mean_squared_error(predictions, target[None]).mean()
+    fixed = SoftREPA(temperature=float(0.3 * mean))
+
+    def loss(p: torch.Tensor) -> float:
+        return float(fixed.loss(mean_squared_error(p, target[None])))
+
+    found = gradient(objective(Row(predictions, target, 1, 2)), predictions)
+    assert torch.allclose(found, finite_differences(loss, predictions), atol=1e-7)
+
+
+def test_agsm_gradient_is_that_of_finite_differences_at_a_fixed_average() -> None:
+    objective = AGSM(gamma_positive=0.7, gamma_negative=0.3)
+    generator = torch.Generator().manual_seed(2)
+    survey = torch.randn(3, 1, 2, 2, generator=generator, dtype=torch.float64)
+    live = torch.randn(3, 1, 2, 2, generator=generator, dtype=torch.float64)
+    target = torch.randn(1, 2, 2, generator=generator, dtype=torch.float64)
+    shift = objective.shift(survey, target)
+
+    def loss(p: torch.Tensor) -> float:
+        own = (p[0] - target - 0.7 * shift[0]).square().mean() / 2
+        others = sum((p[j] - target + 0.3 * shift[j]).square().mean() for j in (1, 2)) / 4
+        return float(own + others)
+
+    regression = objective(Row(survey, target, 2, 4))
+    assert torch.allclose(gradient(regression, live), finite_differences(loss, live), atol=1e-7)
+
+
+def gradient(regression, predictions: torch.Tensor) -> torch.Tensor:
+    predictions = predictions.clone().requires_grad_()
+    value(regression, predictions).backward()
+    return predictions.grad
+
+
+def finite_differences(loss, predictions: torch.Tensor, step: float = 1e-5) -> torch.Tensor:
+    result = torch.zeros_like(predictions)
+    for at in range(predictions.numel()):
+        nudge = torch.zeros_like(predictions).view(-1)
+        nudge[at] = step
+        nudge = nudge.view_as(predictions)
+        result.view(-1)[at] = (loss(predictions + nudge) - loss(predictions - nudge)) / (2 * step)
+    return result

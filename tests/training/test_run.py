@@ -1,0 +1,146 @@
+"""Whole runs on a small checkpoint: what they leave behind, and that they can be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from comfyui_softrepa.injection import make_application
+from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.training import comfy_model
+from comfyui_softrepa.training.log import read_log
+from comfyui_softrepa.training.loop import Loop
+from comfyui_softrepa.training.output import Output
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sd3, pictures, shared_cache):
+    """One run, to look at."""
+    from comfyui_softrepa.training import cli
+
+    folder = tmp_path_factory.mktemp("run")
+    arguments = [f"--checkpoint={sd3}", f"--data={pictures}", f"--cache={shared_cache}"]
+    arguments += [f"--output={folder / 'adapter'}", "--resolution=32", "--steps=8"]
+    arguments += ["--batch-size=3", "--save-every=4", "--val-fraction=0.25", "--normalise"]
+    assert cli.main(arguments) == 0
+    return Output(folder / "adapter.safetensors")
+
+
+def test_leaves_adapter_log_plot_and_best(finished) -> None:
+    for path in (finished.adapter, finished.best, finished.state, finished.data_report):
+        assert path.is_file()
+    with Image.open(finished.plot) as plot:
+        assert plot.width > 1000
+    steps = read_log(finished.log)
+    assert [entry["step"] for entry in steps] == list(range(1, 9))
+    for entry in steps:
+        assert {"loss", "accuracy", "lr", "seconds"} <= set(entry)
+        assert 0.0 <= entry["accuracy"] <= 1.0
+    assert len(steps[3]["val_by_timestep"]) == 5 and "val_loss" not in steps[4]
+
+
+def test_adapter_fits_its_model_and_tells_how_to_repeat_the_run(finished, sd3) -> None:
+    adapter = files.read(finished.adapter)
+    assert (adapter.architecture, adapter.placement, adapter.banks) == ("mmdit", "prepend", 1)
+    assert adapter.layers == ("0", "1") and adapter.tokens_per_block == 4
+    metadata = adapter.metadata
+    for key, value in {
+        "softrepa.objective": "softrepa",
+        "softrepa.normalise": "true",
+        "softrepa.temperature": "0.3",
+        "softrepa.learning_rate": "0.001",
+        "softrepa.batch_size": "3",
+        "softrepa.seed": "0",
+        "softrepa.steps": "8",
+        "softrepa.base_model": "sd3.safetensors",
+        "softrepa.base_model_sha256": comfy_model.content_hash(sd3),
+        "modelspec.architecture": "stable-diffusion-3/softrepa",
+    }.items():
+        assert metadata[key] == value
+    assert len(metadata["softrepa.dataset"]) >= 32
+    assert str(sd3.parent) not in json.dumps(dict(metadata))
+    make_application(comfy_model.load_model(sd3).model, adapter)
+
+
+def test_tokens_have_been_trained(finished, train, tmp_path) -> None:
+    assert train(tmp_path, "--steps=1", "--learning-rate=0") == 0
+    start = files.read(tmp_path / "adapter.safetensors")
+    end = files.read(finished.adapter)
+    assert float((end.tokens - start.tokens).abs().mean()) > 1e-3
+    assert 0.01 < float(start.tokens.std()) < 0.03
+
+
+@pytest.mark.parametrize("objective", ["softrepa", "agsm"])
+def test_equal_seeds_give_equal_bytes(train, tmp_path, objective: str) -> None:
+    more = (f"--objective={objective}", "--hard-share=0.5", "--average-decay=0.9", "--steps=3")
+    written = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / name).mkdir()
+        assert train(tmp_path / name, *more, f"--seed={seed}") == 0
+        written.append((tmp_path / name / "adapter.safetensors").read_bytes())
+    assert written[0] == written[1] != written[2]
+
+
+def test_agsm_trains_both_banks(train, tmp_path) -> None:
+    assert train(tmp_path, "--objective=agsm", "--steps=3") == 0
+    adapter = files.read(tmp_path / "adapter.safetensors")
+    assert adapter.banks == 2 and adapter.placement == "append"
+    assert not torch.equal(adapter.tokens[0], adapter.tokens[1])
+
+
+def test_ctrl_c_saves_and_resume_ends_in_the_same_bytes(train, tmp_path, monkeypatch) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    assert train(whole) == 0
+    step = Loop._step
+
+    def interrupted(loop: Loop):
+        if loop.progress.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(loop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", interrupted)
+        assert train(broken) == 130
+    assert len(read_log(broken / "adapter.log.jsonl")) == 4  # the step at hand is finished
+    assert train(broken, "--resume") == 0
+    assert_same(whole, broken)
+
+
+def assert_same(first, second) -> None:
+    """Equal bytes of everything that carries no times."""
+    for name in ("adapter.safetensors", "adapter.best.safetensors", "adapter.state"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    logs = [read_log(folder / "adapter.log.jsonl") for folder in (first, second)]
+    for entry in (*logs[0], *logs[1]):
+        entry.pop("seconds")
+    assert logs[0] == logs[1]
+
+
+def test_a_finished_run_can_be_taken_further(train, tmp_path) -> None:
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    assert train(tmp_path / "a", "--steps=2") == 0
+    assert train(tmp_path / "a", "--steps=4", "--resume") == 0
+    assert train(tmp_path / "b", "--steps=4") == 0
+    assert_same(tmp_path / "a", tmp_path / "b")
+
+
+def test_divergence_stops_with_the_last_good_adapter(train, tmp_path, capsys) -> None:
+    assert train(tmp_path, "--learning-rate=1e30", "--steps=40") == 1
+    assert "step" in capsys.readouterr().err
+    adapter = files.read(tmp_path / "adapter.safetensors")  # refuses NaN and infinity
+    assert int(adapter.metadata["softrepa.steps"]) < 40
+
+
+def test_dry_run_says_what_it_would_take_and_writes_no_adapter(train, tmp_path, capsys) -> None:
+    assert train(tmp_path, "--dry-run") == 0
+    said = capsys.readouterr().out
+    # 2 blocks x 4 tokens x 128 + 100 buckets x 2 x 128
+    assert "trainable parameters: 26624" in said
+    for word in ("pairs: 6 to train on, 2 held out", "steps: 6", "cache:", "memory: about"):
+        assert word in said
+    assert not (tmp_path / "adapter.safetensors").exists()

@@ -1,0 +1,139 @@
+"""Which images, captions, timestep and noise make each step's batch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .errors import BadInput
+from .randomness import python_random, torch_generator
+
+HardCaptions = Callable[[str, random.Random], Sequence[str]]
+"""hard_captions(caption, rng): captions that differ from this one in one thing, in random order."""
+
+
+class Cache(Protocol):
+    """What training reads: see training/cache."""
+
+    def __len__(self) -> int: ...
+    def latent(self, index: int) -> Tensor: ...
+    def captions(self, index: int) -> Sequence[str]: ...
+    def negatives(self, index: int) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images, one timestep, one noise.
+
+    captions: the distinct captions in play. candidates: for each image, indices into captions;
+    its own comes first, captions equal to it are left out. images: indices into the cache.
+    timestep: entry of the model's schedule. noise: (1, C, h, w), shared by all images.
+    """
+
+    images: tuple[int, ...]
+    captions: tuple[str, ...]
+    candidates: tuple[tuple[int, ...], ...]
+    timestep: int
+    noise: Tensor
+
+    @property
+    def negatives(self) -> int:
+        return sum(len(row) - 1 for row in self.candidates)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """All batches of a run, by step. Images of a batch share one latent shape.
+
+    images: the training split. shapes: latent shape (C, h, w) by image. hard_share: the share of a
+    row's negatives, 0 ... 1, that are hard captions of its own caption (as far as there are any).
+    Raises BadInput where no shape has enough images for a batch.
+    """
+
+    cache: Cache
+    images: tuple[int, ...]
+    shapes: Mapping[int, tuple[int, ...]]
+    size: int
+    timesteps: int
+    seed: int
+    hard_share: float = 0.0
+    hard_captions: HardCaptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_epoch == 0:
+            raise BadInput(
+                f"A batch of {self.size} is larger than the training set of {len(self.images)} "
+                "pairs of one shape: lower --batch-size or add pictures."
+            )
+
+    @property
+    def per_epoch(self) -> int:
+        return sum(len(group) // self.size for group in self._groups().values())
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of step 0, 1, ...; the same whenever it is asked for."""
+        epoch, position = divmod(step, self.per_epoch)
+        images = self._epoch(epoch)[position]
+        rng = python_random(self.seed, "timestep", step)
+        return self.compose(images, rng.randrange(self.timesteps), ("step", step))
+
+    def compose(
+        self, images: Sequence[int], timestep: int, purpose: tuple[str | int, ...]
+    ) -> Batch:
+        """A batch of these images at this timestep; `purpose` names its captions and noise."""
+        rng = python_random(self.seed, "captions", *purpose)
+        own = [rng.choice(list(self.cache.captions(image))) for image in images]
+        index: dict[str, int] = {}
+        candidates = []
+        for row, (image, caption) in enumerate(zip(images, own, strict=True)):
+            others = own[row + 1 :] + own[:row]
+            hard = self._hard(image, caption, rng)
+            names = negatives(caption, others, hard, self.hard_share)
+            candidates.append(
+                tuple(index.setdefault(name, len(index)) for name in (caption, *names))
+            )
+        shape = (1, *self.shapes[images[0]])
+        noise = torch.randn(shape, generator=torch_generator(self.seed, "noise", *purpose))
+        return Batch(tuple(images), tuple(index), tuple(candidates), timestep, noise)
+
+    def _hard(self, image: int, caption: str, rng: random.Random) -> list[str]:
+        """What the user wrote for this image first, then what was made from its caption."""
+        if self.hard_share == 0.0:
+            return []
+        written = list(self.cache.negatives(image))
+        rng.shuffle(written)
+        made = () if self.hard_captions is None else self.hard_captions(caption, rng)
+        return [*written, *made]
+
+    def _groups(self) -> dict[tuple[int, ...], list[int]]:
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for image in self.images:
+            groups.setdefault(self.shapes[image], []).append(image)
+        return groups
+
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        rng = python_random(self.seed, "epoch", epoch)
+        batches = []
+        for group in self._groups().values():
+            shuffled = rng.sample(group, len(group))
+            last = len(group) // self.size * self.size
+            batches += [shuffled[at : at + self.size] for at in range(0, last, self.size)]
+        rng.shuffle(batches)
+        return batches
+
+
+def negatives(own: str, others: Sequence[str], hard: Sequence[str], share: float) -> list[str]:
+    """A row's negatives: as many as the batch has other captions, `share` of them hard.
+
+    Equal captions are never each other's negatives, and none is taken twice.
+    """
+    wanted = len(others)
+    distinct_hard = [name for name in dict.fromkeys(hard) if name != own]
+    chosen = distinct_hard[: round(share * wanted)]
+    rest = [name for name in dict.fromkeys(others) if name != own and name not in chosen]
+    return chosen + rest[: wanted - len(chosen)]

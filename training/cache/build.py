@@ -1,0 +1,212 @@
+"""Computes what a cache lacks."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..data import Framing, Pair
+from ..data.images import load
+from ..errors import BadInput
+from . import compact, keys, shards
+from .encoding import Encoder, Text
+from .reading import Cache, distinct, index
+
+SHARD_ENTRIES = 128
+"""At most this many entries are lost in a kill. SD3's texts make shards of 120 MB."""
+
+_READERS = 4
+Entry = tuple[dict[str, Any], dict[str, Tensor]]
+"""What a shard says of an entry, and its tensors by name."""
+
+
+def build(
+    pairs: Sequence[Pair],
+    encoder: Encoder,
+    folder: Path,
+    framing: Framing,
+    *,
+    further: Sequence[str] = (),
+    rank: int = 0,
+    world_size: int = 1,
+    barrier: Callable[[], None] = lambda: None,
+    shard_entries: int = SHARD_ENTRIES,
+) -> Cache:
+    """The cache of these pairs in `folder`, after computing what is not there yet.
+
+    Every distinct caption is embedded once: the pairs', their negatives and the `further` ones.
+    Shards are checked against their hashes first; a damaged one is deleted with a notice and
+    computed again. Entry i of what is needed belongs to rank i % world_size; all ranks share the
+    folder, and `barrier` waits for all of them. The encoder is released at the end.
+
+    Raises BadInput where the folder holds another model's cache, cannot be written or has too
+    little room, where an image can no longer be decoded, or an encoder gives NaN.
+    """
+    _make(folder)
+    images = keys.of_images(pairs, framing)
+    index(folder, encoder.identity)  # refuses another model's cache before anything is touched
+    if rank == 0:
+        shards.sweep(folder)
+    _discard_damaged(shards.paths(folder)[rank::world_size])
+    barrier()
+    present = index(folder, encoder.identity)
+
+    by_key = dict(zip(images, pairs, strict=True))
+    pictures = [key for key in list(by_key)[rank::world_size] if ("latents", key) not in present]
+    captions = [
+        caption
+        for caption in distinct(pairs, further)[rank::world_size]
+        if ("texts", keys.of_caption(caption)) not in present
+    ]
+    barrier()  # no rank may look at what is present once another has begun to write
+
+    writer = _Writer(folder, encoder, shard_entries, quiet=rank != 0)
+    paths = [by_key[key].image for key in pictures]
+    writer.write("latents", zip(pictures, _latents(paths, encoder, framing), strict=True), paths)
+    embedded = ((keys.of_caption(each), _embedding(each, encoder)) for each in captions)
+    writer.write("texts", embedded, captions)
+    encoder.release()
+    barrier()
+    return Cache(folder, encoder.identity, pairs, images, further)
+
+
+def expected_bytes(
+    pairs: Sequence[Pair], encoder: Encoder, framing: Framing, further: Sequence[str] = ()
+) -> int:
+    """About how large the cache will be, from one image and a few captions; writes nothing."""
+    captions = distinct(pairs, further)
+    sample = captions[:: max(1, len(captions) // 4)][:4]
+    latent = next(_latents([pairs[0].image], encoder, framing))
+    texts = [_embedding(caption, encoder) for caption in sample]
+    text = sum(_size(entry) for entry in texts) / len(texts)
+    return round(_size(latent) * len({pair.image for pair in pairs}) + text * len(captions))
+
+
+class _Writer:
+    """Gathers entries into shards and writes each as soon as it is full."""
+
+    def __init__(self, folder: Path, encoder: Encoder, entries: int, quiet: bool) -> None:
+        self.folder, self.encoder, self.entries, self.quiet = folder, encoder, entries, quiet
+
+    def write(self, kind: str, entries: Iterable[tuple[str, Entry]], all_: Sequence) -> None:
+        gathered: dict[str, Entry] = {}
+        label = {"latents": "images to latents", "texts": "captions to embeddings"}[kind]
+        counted = tqdm(
+            entries, label, len(all_), disable=self.quiet or not all_, file=sys.stderr, unit=""
+        )
+        for number, (key, entry) in enumerate(counted):
+            if number == 0:
+                _check_room(self.folder, _size(entry) * len(all_))
+            gathered[key] = entry
+            if len(gathered) == self.entries:
+                self._flush(kind, gathered)
+        if gathered:
+            self._flush(kind, gathered)
+
+    def _flush(self, kind: str, gathered: dict[str, Entry]) -> None:
+        about = {key: entry[0] for key, entry in gathered.items()}
+        tensors = {
+            key + name: tensor
+            for key, entry in gathered.items()
+            for name, tensor in entry[1].items()
+        }
+        encoder = self.encoder
+        shards.write(self.folder, kind, encoder.identity, encoder.name, about, tensors)
+        gathered.clear()
+
+
+def _latents(paths: Sequence[Path], encoder: Encoder, framing: Framing) -> Iterator[Entry]:
+    """One image at a time: what a latent is must not depend on its neighbours in a batch."""
+    for path, picture in _ahead(paths, framing):
+        latent = encoder.latents(picture.unsqueeze(0))[0].float().cpu()
+        try:
+            stored = compact.halved(latent)
+        except ValueError:
+            raise BadInput(
+                f"The VAE of {encoder.name} gives NaN for {path}; use a VAE in full precision."
+            ) from None
+        yield {"shape": list(stored.shape)}, {"": stored}
+
+
+def _ahead(paths: Sequence[Path], framing: Framing) -> Iterator[tuple[Path, Tensor]]:
+    """The framed pictures in order, a few of them decoded ahead by threads."""
+
+    def read(path: Path) -> Tensor:
+        try:
+            return torch.from_numpy(framing.apply(load(path)))
+        except Exception as error:
+            raise BadInput(
+                f"{path} can no longer be decoded ({error}); run again without it."
+            ) from error
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        waiting = [pool.submit(read, path) for path in paths[: 2 * _READERS]]
+        for number, path in enumerate(paths):
+            picture = waiting.pop(0).result()
+            if number + 2 * _READERS < len(paths):
+                waiting.append(pool.submit(read, paths[number + 2 * _READERS]))
+            yield path, picture
+
+
+def _embedding(caption: str, encoder: Encoder) -> Entry:
+    text: Text = encoder.texts([caption])[0]
+    context = text.context.float().cpu()
+    parts = compact.segments(context)
+    try:
+        tensors = {
+            f".{number}": compact.halved(context[top:bottom, left:right])
+            for number, (top, bottom, left, right) in enumerate(parts)
+        }
+        if text.pooled is not None:
+            tensors[".pooled"] = compact.halved(text.pooled.float().cpu())
+    except ValueError:
+        raise BadInput(
+            f'The text encoder of {encoder.name} gives NaN for "{caption}"; use an '
+            "undamaged checkpoint."
+        ) from None
+    about = {
+        "shape": list(context.shape),
+        "segments": [list(part) for part in parts],
+        "pooled": text.pooled is not None,
+    }
+    return about, tensors
+
+
+def _size(entry: Entry) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in entry[1].values())
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"The cache folder {folder} cannot be made ({error.strerror}); name another with "
+            "--cache."
+        ) from error
+
+
+def _discard_damaged(paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            shards.verify(shards.read(path))
+        except shards.Damaged:
+            tqdm.write(f"{path} is damaged and will be computed again.", file=sys.stderr)
+            path.unlink(missing_ok=True)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise BadInput(
+            f"The cache needs {needed / 1e9:.1f} GB more, but {folder} has {free / 1e9:.1f} GB "
+            "free; name a folder on another disk with --cache."
+        )

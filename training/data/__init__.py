@@ -1,0 +1,7 @@
+"""Images with captions: finding them, reading them, and making captions that are nearly right."""
+
+from .framing import Framing
+from .pairs import Pair, find
+from .report import Report
+
+__all__ = ["Framing", "Pair", "Report", "find"]

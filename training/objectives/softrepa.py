@@ -1,0 +1,54 @@
+"""SoftREPA (arXiv 2503.08250): an image's denoising error must be lowest under its own caption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .row import Regression, Row, mean_squared_error
+
+
+@dataclass(frozen=True)
+class SoftREPA:
+    """The contrastive loss of the paper, as the authors' code computes it.
+
+        e_ij  = mean over channels and pixels of (u_i − p_ij)²
+        logit = scale · exp(−e_ij / temperature)
+        loss  = cross entropy over j, row i's answer being j = i,  + own_weight · mean_i e_ii
+
+    temperature: > 0. With `normalise` it is a share of the row's mean error (detached), because
+        errors differ tenfold between timesteps and a fixed temperature saturates.
+    own_weight: w, 10 for SD1.5 and SDXL, 0 for SD3.
+    """
+
+    NAME: ClassVar[str] = "softrepa"
+    BANKS: ClassVar[int] = 1
+    SURVEY: ClassVar[Literal["live", "average"]] = "live"
+
+    temperature: float = 0.07
+    normalise: bool = False
+    own_weight: float = 0.0
+    scale: float = 4.0
+
+    def __call__(self, row: Row) -> Regression:
+        errors = mean_squared_error(row.predictions, row.target[None])
+        # The loss depends on predictions through their errors only, so that the chain rule ends
+        # here: weight_j = d loss / d e_j.
+        with torch.enable_grad():
+            errors = errors.detach().requires_grad_()
+            loss = self.loss(errors) / row.rows
+            (weights,) = torch.autograd.grad(loss, errors)
+        constant = (loss - weights @ errors).detach()
+        return Regression(targets=row.target[None], weights=weights, constant=constant)
+
+    def loss(self, errors: Tensor) -> Tensor:
+        """One row's loss, (), from its errors (n,), the own caption's first."""
+        temperature = (
+            errors.detach().mean() * self.temperature if self.normalise else (self.temperature)
+        )
+        logits = self.scale * torch.exp(-errors / temperature)
+        return -F.log_softmax(logits, dim=0)[0] + self.own_weight * errors[0]

@@ -1,0 +1,125 @@
+"""Where a run's files lie, and what its adapter says about itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..softrepa import files
+from .errors import BadInput
+from .soft_tokens import SoftTokens
+
+FOLDER = "softrepa"
+_ROOM = 64 << 20
+"""Free space asked for before a run: several times all it writes beside the cache."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """adapter: the .safetensors; the others stand beside it under its name."""
+
+    adapter: Path
+
+    @property
+    def best(self) -> Path:
+        """The adapter of the lowest validation loss."""
+        return self.adapter.with_suffix(".best.safetensors")
+
+    @property
+    def state(self) -> Path:
+        return self.adapter.with_suffix(".state")
+
+    @property
+    def log(self) -> Path:
+        return self.adapter.with_suffix(".log.jsonl")
+
+    @property
+    def plot(self) -> Path:
+        return self.adapter.with_suffix(".png")
+
+    @property
+    def data_report(self) -> Path:
+        return self.adapter.with_suffix(".data.txt")
+
+
+def find_output(name: str) -> Output:
+    """--output: a path, or a name in ComfyUI's softrepa folder; the folder is made.
+
+    Raises BadInput where it cannot be written or its disk is full.
+    """
+    path = Path(name).expanduser()
+    if path.suffix != ".safetensors":
+        if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".png"):
+            raise BadInput(f"--output {name} must end in .safetensors.")
+        path = path.with_name(f"{path.name}.safetensors")
+    if path.name == str(path) and not path.is_absolute() and os.sep not in name:
+        path = _adapters_folder() / path
+    path = Path(os.path.abspath(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(b"0")
+        info = os.statvfs(path.parent) if hasattr(os, "statvfs") else None
+    except OSError as error:
+        raise BadInput(
+            f"{path.parent} cannot be written ({error.strerror}): name another --output."
+        ) from None
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: name a file as --output.")
+    if info is not None and info.f_bavail * info.f_frsize < _ROOM:
+        raise BadInput(
+            f"The disk of {path.parent} is full: free some space, or name another --output."
+        )
+    return Output(path)
+
+
+def _adapters_folder() -> Path:
+    import folder_paths
+
+    known = folder_paths.folder_names_and_paths.get(FOLDER)
+    return Path(known[0][0]) if known and known[0] else Path(folder_paths.models_dir) / FOLDER
+
+
+def start_date() -> str:
+    """Now, or SOURCE_DATE_EPOCH where it is set, so that equal runs can give equal bytes."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = time.gmtime(int(epoch) if epoch else None)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
+
+
+def metadata(run: Mapping[str, Any], title: str, started: str, step: int) -> dict[str, str]:
+    """What the adapter file says: every setting that shaped it, so that the run can be repeated."""
+    described = {
+        f"softrepa.{key}": str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in run.items()
+        if value is not None and key not in ("layers", "placement")
+    }
+    return {
+        **described,
+        "modelspec.title": title,
+        "modelspec.date": started,
+        "softrepa.steps": str(step),
+        "softrepa.trainer_version": pack_version(),
+        "softrepa.torch_version": torch.__version__,
+    }
+
+
+def write_adapter(path: Path, tokens: SoftTokens, described: Mapping[str, str]) -> None:
+    """The tokens as they are, in the native format. Raises OSError."""
+    still = tokens.copy("cpu", trainable=False).adapter
+    files.write(path, replace(still, metadata=described))
+
+
+def pack_version() -> str:
+    """The version that the pack's pyproject.toml states."""
+    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
+    return found[1] if found else "unknown"

@@ -1,0 +1,84 @@
+"""Loss and retrieval accuracy on held-out pairs, by timestep range, on the same draws each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from .batches import Batch, Batches
+from .engine import Engine, Task
+from .processes import Processes
+from .randomness import python_random
+from .soft_tokens import SoftTokens
+
+RANGES = 5
+MOST_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Validation:
+    """loss and accuracy over all timesteps, and by range ("0-199", ...)."""
+
+    loss: float
+    accuracy: float
+    by_timestep: dict[str, dict[str, float]]
+
+
+def split(images: int, fraction: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(training, held out): indices below `images`; at least two held out where fraction > 0."""
+    count = 0 if fraction == 0.0 else max(2, round(images * fraction))
+    held_out = set(python_random(seed, "split").sample(range(images), min(count, images)))
+    return tuple(i for i in range(images) if i not in held_out), tuple(sorted(held_out))
+
+
+def validation_batches(batches: Batches, held_out: tuple[int, ...]) -> list[tuple[str, Batch]]:
+    """The same few batches in every timestep range, with fixed captions, timesteps and noise.
+
+    At most MOST_BATCHES a range, of one latent shape each. So two validations differ by the tokens
+    alone.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for image in held_out:
+        groups.setdefault(batches.shapes[image], []).append(image)
+    chosen = [
+        group[at : at + batches.size]
+        for group in groups.values()
+        for at in range(0, len(group), batches.size)
+    ]
+    chosen = [images for images in chosen if len(images) >= 2][:MOST_BATCHES]
+    width = batches.timesteps // RANGES
+    result = []
+    for part in range(RANGES):
+        for at, images in enumerate(chosen):
+            purpose = ("validation", part, at)
+            timestep = part * width + python_random(batches.seed, *purpose).randrange(width)
+            name = f"{part * width}-{(part + 1) * width - 1}"
+            result.append((name, batches.compose(images, timestep, purpose)))
+    return result
+
+
+def validate(
+    engine: Engine,
+    batches: list[tuple[str, Batch]],
+    task_of: Callable[[Batch], Task],
+    live: SoftTokens,
+    average: SoftTokens | None,
+    processes: Processes,
+) -> Validation:
+    """Runs all batches; one look at the results at the end."""
+    sums: dict[str, torch.Tensor] = {}
+    for name, batch in batches:
+        rows = len(batch.images)
+        outcome = engine.evaluate(task_of(batch), live, average, processes.share(rows))
+        counts = outcome.loss.new_tensor([1.0, rows])
+        found = torch.stack((outcome.loss, outcome.hits))
+        processes.sum(found)
+        sums[name] = sums.get(name, 0) + torch.cat((found, counts))
+    by_timestep = {}
+    for name, total in sums.items():
+        loss, hits, count, rows = total.tolist()
+        by_timestep[name] = {"loss": loss / count, "accuracy": hits / rows}
+    loss, hits, count, rows = sum(sums.values()).tolist()
+    return Validation(loss / count, hits / rows, by_timestep)
