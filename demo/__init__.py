@@ -1,0 +1,1 @@
+"""The demo world: pictures, their judge, and the small base model that draws them."""

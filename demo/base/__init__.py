@@ -1,0 +1,1 @@
+"""What makes the base model: its VAE, its text encoder, its training, its checkpoint."""

@@ -1,0 +1,116 @@
+"""The base model's MMDiT: ComfyUI's own module, with a faster forward for training it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import clip
+
+DEPTH = 3
+PATCH = 2
+CONTEXT = 4096
+POOLED = 2048
+GRID = 8
+"""Side of the learned place table in patches; pictures use its middle."""
+CHANNELS = 16
+
+
+def build() -> nn.Module:
+    """ComfyUI's MMDiT as its loader will detect it, initialised as DiT; float32.
+
+    `comfyui.attach` must have been called. Seeded by torch's global generator.
+    """
+    import comfy.ops
+    from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper
+
+    network = OpenAISignatureMMDITWrapper(
+        input_size=None,
+        patch_size=PATCH,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        depth=DEPTH,
+        adm_in_channels=POOLED,
+        context_embedder_config={
+            "target": "torch.nn.Linear",
+            "params": {"in_features": CONTEXT, "out_features": 64 * DEPTH},
+        },
+        num_patches=GRID * GRID,
+        pos_embed_max_size=GRID,
+        dtype=torch.float32,
+        operations=comfy.ops.disable_weight_init,
+    )
+    _initialise(network)
+    return network
+
+
+def _initialise(network: Any) -> None:
+    from comfy.ldm.modules.diffusionmodules.mmdit import get_2d_sincos_pos_embed
+
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
+            nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        # Only CLIP-L's columns are ever used: the others of the context are always zero.
+        network.context_embedder.weight.zero_()
+        network.context_embedder.weight[:, : clip.WIDTH].normal_(std=clip.WIDTH**-0.5)
+        network.y_embedder.mlp[0].weight.zero_()
+        network.y_embedder.mlp[0].weight[:, : clip.WIDTH].normal_(std=0.02)
+        for embedder in (network.t_embedder.mlp, network.y_embedder.mlp):
+            embedder[2].weight.normal_(std=0.02)
+        network.t_embedder.mlp[0].weight.normal_(std=0.02)
+        for block in network.joint_blocks:
+            for part in (block.context_block, block.x_block):
+                part.adaLN_modulation[1].weight.zero_()
+        network.final_layer.adaLN_modulation[1].weight.zero_()
+        network.final_layer.linear.weight.zero_()
+        places = torch.from_numpy(get_2d_sincos_pos_embed(64 * DEPTH, GRID)).float()
+    # A buffer in ComfyUI; a parameter here, so that it is trained with the rest.
+    del network.pos_embed
+    network.pos_embed = nn.Parameter(places[None])
+
+
+def velocity(network: Any, x: Tensor, t: Tensor, context: Tensor, pooled: Tensor) -> Tensor:
+    """What ``network(x, t, full_context, full_pooled)`` computes, from short inputs.
+
+    `x` (B, 16, 8, 8); `t` (B,) in 0..1000; `context` (B, PLACES + 1, 768), its last token
+    standing for all LENGTH - PLACES padding tokens; `pooled` (B, 768).
+    """
+    size = x.shape[-2:]
+    image = network.x_embedder(x) + network.cropped_pos_embed(size).to(x.dtype)
+    embedder, projector = network.context_embedder, network.y_embedder.mlp
+    text = F.linear(context, embedder.weight[:, : clip.WIDTH], embedder.bias)
+    summary = F.linear(pooled, projector[0].weight[:, : clip.WIDTH], projector[0].bias)
+    condition = network.t_embedder(t, dtype=x.dtype) + projector[2](projector[1](summary))
+    bias = torch.zeros(text.shape[1] + image.shape[1])
+    bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
+    for block in network.joint_blocks:
+        text, image = _joint(block, text, image, condition, bias)
+    return network.unpatchify(network.final_layer(image, condition), hw=size)
+
+
+def _joint(
+    block: Any, text: Tensor, image: Tensor, condition: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    text_qkv, text_rest = block.context_block.pre_attention(text, condition)
+    image_qkv, image_rest = block.x_block.pre_attention(image, condition)
+    heads = block.x_block.attn.num_heads
+    q, k, v = (
+        torch.cat(pair, dim=1).unflatten(-1, (heads, -1)).transpose(1, 2)
+        if pair[0].ndim == 3
+        else torch.cat(pair, dim=1).transpose(1, 2)
+        for pair in zip(text_qkv, image_qkv, strict=True)
+    )
+    # By hand: at this length it is four times as fast as PyTorch's attention on a CPU.
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias
+    mixed = scores.softmax(dim=-1).to(v.dtype) @ v
+    mixed = mixed.transpose(1, 2).flatten(2)
+    split = text.shape[1]
+    if text_rest is not None:
+        text = block.context_block.post_attention(mixed[:, :split], *text_rest)
+    return text, block.x_block.post_attention(mixed[:, split:], *image_rest)

@@ -1,0 +1,197 @@
+"""Train the demo's base model on carelessly captioned pictures; a plain rectified flow.
+
+Run as ``python demo/base mmdit`` with COMFYUI_PATH set. It learns to read from true captions
+and then goes on with captions as the web's are: half of them careless, so that 40 % of all
+attribute words are redrawn at random. The model kept lies between the two: it reads, and it
+hedges, which is the misalignment the demo's adapters cure. It sees scenes of the training
+part only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from .. import comfyui, world
+from . import clip, network, vae
+
+CARELESS = 0.5
+"""Share of careless captions."""
+REDRAWN = 0.8
+"""Chance that an attribute word of a careless caption is redrawn."""
+EMPTY = 0.1
+"""Chance that a caption is left out, for guidance."""
+SHIFT = 3.0
+"""ComfyUI's timestep shift for SD3."""
+PICTURES = 20_480
+BATCH = 128
+TRUE_STEPS = 2500
+CARELESS_STEPS = 400
+BLEND = 0.5
+"""Where the weights kept lie between the end of the first stage (0) and of the second (1).
+The second alone, this short, no longer paints a group in one colour."""
+RATE = 1.5e-3
+WARMUP = 200
+AVERAGE = 0.999
+
+
+@dataclass
+class Prompts:
+    """Texts to the short inputs of `network.velocity`."""
+
+    vocabulary: clip.Vocabulary
+    tokens: Tensor
+    places: Tensor
+
+    @classmethod
+    def load(cls) -> Prompts:
+        """Needs ComfyUI attached, for its tokenizer."""
+        tokens, places = clip.embeddings()
+        words = {word for scene in world.all_scenes() for word in world.caption(scene).split()}
+        return cls(clip.Vocabulary(sorted(words)), tokens.float(), places.float())
+
+    def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Context (B, PLACES + 1, 768) and pooled output (B, 768)."""
+        ids = torch.tensor([self.vocabulary.ids(text) for text in texts])
+        context = self.tokens[ids] + self.places[: clip.PLACES + 1]
+        end = (ids == clip.END).int().argmax(dim=1)
+        pooled = F.layer_norm(context[torch.arange(len(ids)), end], (clip.WIDTH,))
+        return context, pooled
+
+
+def latents(count: int, seed: int, weights: Path) -> tuple[Tensor, list[world.Scene]]:
+    """`count` training scenes drawn and encoded: (count, 16, 8, 8) bfloat16, and the scenes."""
+    model = nn.ModuleDict({"encoder": vae.encoder(), "decoder": vae.decoder()})
+    model.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
+    rng = np.random.default_rng(seed)
+    scenes, encoded = [], []
+    with torch.inference_mode():
+        for _ in tqdm(range(count // BATCH), desc="latents", unit="batch", mininterval=5):
+            batch = [world.sample_scene(rng) for _ in range(BATCH)]
+            drawn = np.stack([np.asarray(world.render(scene, rng)) for scene in batch])
+            pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
+            encoded.append(model["encoder"](pixels).bfloat16())
+            scenes += batch
+    return torch.cat(encoded).clone(), scenes
+
+
+def timesteps(count: int) -> Tensor:
+    """Noise levels in 0..1: SD3's logit-normal, a fifth uniform, both shifted as ComfyUI's."""
+    level = torch.sigmoid(torch.randn(count))
+    level = torch.where(torch.rand(count) < 0.2, torch.rand(count), level)
+    return SHIFT * level / (1 + (SHIFT - 1) * level)
+
+
+def batches(
+    images: Tensor, scenes: list[world.Scene], prompts: Prompts, careless: float, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless batches of latents, contexts and pooled outputs.
+
+    A share `careless` of the captions is redrawn, anew each time.
+    """
+    rng = np.random.default_rng(seed)
+    while True:
+        chosen = rng.integers(len(scenes), size=BATCH)
+        texts = [_caption(scenes[index], careless, rng) for index in chosen]
+        context, pooled = prompts.encode(texts)
+        yield images[torch.from_numpy(chosen)].float(), context, pooled
+
+
+def _caption(scene: world.Scene, careless: float, rng: np.random.Generator) -> str:
+    if rng.random() < EMPTY:
+        return ""
+    share = REDRAWN if rng.random() < careless else 0.0
+    return world.caption(world.misdescribe(scene, share, rng))
+
+
+def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
+    """Muon for the blocks' matrices, AdamW for the rest."""
+    inner = [p for n, p in model.named_parameters() if "joint_blocks" in n and p.ndim == 2]
+    own = {id(p) for p in inner}
+    rest = [p for p in model.parameters() if id(p) not in own]
+    return [
+        torch.optim.Muon(inner, lr=RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=RATE, weight_decay=0.0, betas=(0.9, 0.99)),
+    ]
+
+
+def train(
+    model: Any, data: Iterator[tuple[Tensor, Tensor, Tensor]], steps: int, stage: str
+) -> dict[str, Tensor]:
+    """Train the network in place; returns the moving average of its weights, float32.
+
+    The rate stays at its peak after a warm-up: the average does what a decay would.
+    """
+    average = copy.deepcopy(model).requires_grad_(False)
+    both = optimisers(model)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(one, lambda step: min(1.0, (step + 1) / WARMUP))
+        for one in both
+    ]
+    smooth = 0.0
+    bar = tqdm(range(steps), desc=stage, unit="step", mininterval=10)
+    for step in bar:
+        x, context, pooled = next(data)
+        level, noise = timesteps(len(x)), torch.randn_like(x)
+        mixed = torch.lerp(x, noise, level[:, None, None, None])
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network.velocity(model, mixed, level * 1000, context, pooled)
+        loss = F.mse_loss(output.float(), noise - x)
+        for one in both:
+            one.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for one, schedule in zip(both, schedules, strict=True):
+            one.step()
+            schedule.step()
+        with torch.no_grad():
+            # Early weights are forgotten fast, or a short run would average its start in.
+            weight = 1 - min(AVERAGE, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
+        smooth += (loss.item() - smooth) * max(0.01, 1 / (step + 1))
+        bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+    return {key: value.detach() for key, value in average.state_dict().items()}
+
+
+def blended(first: dict[str, Tensor], second: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights `share` of the way from the first to the second, half precision."""
+    return {
+        key: torch.lerp(first[key].float(), second[key].float(), share).half().contiguous()
+        for key in first
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train both stages and write ``mmdit.safetensors`` beside this file, half precision."""
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--true-steps", type=int, default=TRUE_STEPS)
+    parser.add_argument("--careless-steps", type=int, default=CARELESS_STEPS)
+    parser.add_argument("--blend", type=float, default=BLEND)
+    parser.add_argument("--pictures", type=int, default=PICTURES)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--vae", type=Path, default=here / "vae.safetensors")
+    parser.add_argument("--output", type=Path, default=here / "mmdit.safetensors")
+    options = parser.parse_args(arguments)
+    comfyui.attach()
+    torch.manual_seed(options.seed)
+    images, scenes = latents(options.pictures, options.seed, options.vae)
+    model, prompts = network.build(), Prompts.load()
+    data = batches(images, scenes, prompts, 0.0, options.seed + 1)
+    first = train(model, data, options.true_steps, "true captions")
+    # The second stage goes on from the average, which is the model of the first.
+    model.load_state_dict(first)
+    data = batches(images, scenes, prompts, CARELESS, options.seed + 2)
+    second = train(model, data, options.careless_steps, "careless captions")
+    save_file(blended(first, second, options.blend), options.output)

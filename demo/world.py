@@ -1,0 +1,252 @@
+"""A small world of captioned pictures: one or two groups of flat shapes on a light ground.
+
+A `Scene` says what a picture shows, `caption` puts it in words, `render` draws it, and
+`write_folder` leaves an ordinary training folder (``000001.png`` beside ``000001.txt``).
+The scenes are split once and for all into a training and a held-out part, so no caption of
+an evaluation can be in a training folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+from tqdm import tqdm
+
+SIZE = 64
+"""Side of a picture in pixels."""
+
+GROUND = (235, 235, 235)
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (220, 40, 40),
+    "green": (40, 160, 60),
+    "blue": (50, 80, 220),
+    "yellow": (240, 205, 30),
+    "purple": (150, 50, 190),
+    "black": (25, 25, 25),
+}
+SHAPES = ("circle", "square", "triangle")
+NUMBERS = ("a", "two", "three")
+RELATIONS = ("left of", "right of", "above", "below")
+INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+
+Split = Literal["train", "held-out"]
+HELD_OUT_SHARE = 0.15
+PAIR_SHARE = 0.85
+"""Share of sampled scenes that show two groups."""
+
+_SUPERSAMPLING = 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """`number` (1 to 3) equal objects of one colour and one shape."""
+
+    number: int
+    colour: str
+    shape: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One group, or two of different colour with the relation of the first to the second.
+
+    `second` and `relation` are both None for a single group.
+    """
+
+    first: Group
+    relation: str | None = None
+    second: Group | None = None
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups in the order of the caption: one or two."""
+        return (self.first,) if self.second is None else (self.first, self.second)
+
+
+def caption(scene: Scene) -> str:
+    """The scene in words, as in "two red circles left of a blue square"."""
+    parts = [_group_words(scene.first)]
+    if scene.second is not None:
+        parts += [str(scene.relation), _group_words(scene.second)]
+    return " ".join(parts)
+
+
+def canonical(scene: Scene) -> Scene:
+    """The scene told from its left or upper group; equal for two tellings of one picture."""
+    if scene.second is None or scene.relation in ("left of", "above"):
+        return scene
+    return Scene(scene.second, INVERSE[str(scene.relation)], scene.first)
+
+
+def split_of(scene: Scene) -> Split:
+    """The part of the world a scene belongs to; both tellings of a picture share it.
+
+    Single groups are few and always in the training part.
+    """
+    if scene.second is None:
+        return "train"
+    digest = hashlib.sha256(caption(canonical(scene)).encode()).digest()
+    share = int.from_bytes(digest[:4], "big") / 2**32
+    return "held-out" if share < HELD_OUT_SHARE else "train"
+
+
+def all_scenes(split: Split | None = None) -> Iterator[Scene]:
+    """Every scene of the world, or of one part of it, in a fixed order."""
+    groups = [
+        Group(number, colour, shape)
+        for number, colour, shape in itertools.product((1, 2, 3), COLOURS, SHAPES)
+    ]
+    singles = (Scene(group) for group in groups)
+    pairs = (
+        Scene(first, relation, second)
+        for first, relation, second in itertools.product(groups, RELATIONS, groups)
+        if first.colour != second.colour
+    )
+    for scene in itertools.chain(singles, pairs):
+        if split is None or split_of(scene) == split:
+            yield scene
+
+
+def sample_scene(rng: np.random.Generator, split: Split = "train") -> Scene:
+    """A random scene of one part of the world; the held-out part has pairs only."""
+    while True:
+        first = _sample_group(rng)
+        if split == "train" and rng.random() >= PAIR_SHARE:
+            return Scene(first)
+        second = _sample_group(rng)
+        scene = Scene(first, RELATIONS[rng.integers(len(RELATIONS))], second)
+        if first.colour != second.colour and split_of(scene) == split:
+            return scene
+
+
+def held_out_scenes(count: int, seed: int) -> list[Scene]:
+    """`count` different held-out scenes in a seeded order.
+
+    Raises ValueError when the held-out part is smaller than `count`.
+    """
+    scenes = list(all_scenes("held-out"))
+    if count > len(scenes):
+        raise ValueError(f"{count} held-out scenes asked for, the world has {len(scenes)}")
+    order = np.random.default_rng(seed).permutation(len(scenes))[:count]
+    return [scenes[i] for i in order]
+
+
+def misdescribe(scene: Scene, share: float, rng: np.random.Generator) -> Scene:
+    """The scene as a careless caption tells it: each attribute redrawn with chance `share`.
+
+    A redrawn attribute may keep its value. The result may break the rules of the world
+    (two groups of one colour), as careless captions do; it is never a held-out scene.
+    """
+    while True:
+        told = Scene(_misdescribe_group(scene.first, share, rng))
+        if scene.second is not None:
+            relation = scene.relation
+            if rng.random() < share:
+                relation = RELATIONS[rng.integers(len(RELATIONS))]
+            told = replace(
+                told, relation=relation, second=_misdescribe_group(scene.second, share, rng)
+            )
+        if split_of(told) == "train":
+            return told
+
+
+def render(scene: Scene, rng: np.random.Generator) -> Image.Image:
+    """Draw the scene, SIZE x SIZE RGB; `rng` decides sizes and places within the rules."""
+    scale = _SUPERSAMPLING
+    canvas = Image.new("RGB", (SIZE * scale, SIZE * scale), GROUND)
+    pen = ImageDraw.Draw(canvas)
+    for group, centres in zip(scene.groups, _layout(scene, rng), strict=True):
+        radius = rng.uniform(7.0, 8.2)
+        for x, y in centres:
+            _draw(pen, group, x * scale, y * scale, radius * scale)
+    return canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def write_folder(path: Path, count: int, seed: int, split: Split = "train") -> list[Scene]:
+    """Write `count` pairs ``000001.png`` + ``000001.txt`` and return their scenes.
+
+    The same arguments give the same files. Files of that name are replaced.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    scenes = []
+    for index in tqdm(range(1, count + 1), desc="pictures", unit="pair"):
+        scene = sample_scene(rng, split)
+        render(scene, rng).save(path / f"{index:06}.png")
+        (path / f"{index:06}.txt").write_text(caption(scene) + "\n", encoding="utf-8")
+        scenes.append(scene)
+    return scenes
+
+
+def _group_words(group: Group) -> str:
+    plural = "s" if group.number > 1 else ""
+    return f"{NUMBERS[group.number - 1]} {group.colour} {group.shape}{plural}"
+
+
+def _sample_group(rng: np.random.Generator) -> Group:
+    return Group(
+        int(rng.integers(1, 4)),
+        list(COLOURS)[rng.integers(len(COLOURS))],
+        SHAPES[rng.integers(len(SHAPES))],
+    )
+
+
+def _misdescribe_group(group: Group, share: float, rng: np.random.Generator) -> Group:
+    other = _sample_group(rng)
+    swap = rng.random(3) < share
+    return Group(
+        other.number if swap[0] else group.number,
+        other.colour if swap[1] else group.colour,
+        other.shape if swap[2] else group.shape,
+    )
+
+
+def _layout(scene: Scene, rng: np.random.Generator) -> list[list[tuple[float, float]]]:
+    """Centres of every group's objects, in pixels.
+
+    A group is a row across its relation's axis: beside one another under "above", on top of
+    one another under "left of". A single group lies anywhere, along either axis.
+    """
+    if scene.second is None:
+        vertical = bool(rng.integers(2))
+        return [_row(scene.first.number, rng.uniform(14, SIZE - 14), vertical, rng)]
+    near, far = rng.uniform(13, 19), SIZE - rng.uniform(13, 19)
+    first, second = (near, far) if scene.relation in ("left of", "above") else (far, near)
+    vertical = scene.relation in ("left of", "right of")
+    return [
+        _row(scene.first.number, first, vertical, rng),
+        _row(scene.second.number, second, vertical, rng),
+    ]
+
+
+def _row(
+    number: int, across: float, vertical: bool, rng: np.random.Generator
+) -> list[tuple[float, float]]:
+    spacing = rng.uniform(19.5, 21.0)
+    # Less than the distance between two groups, so that a relation has one reading.
+    middle = SIZE / 2 + (rng.uniform(-10, 10) if number < 3 else 0)
+    centres = []
+    for index in range(number):
+        along = middle + (index - (number - 1) / 2) * spacing
+        aside = across + rng.uniform(-1.5, 1.5)
+        centres.append((aside, along) if vertical else (along, aside))
+    return centres
+
+
+def _draw(pen: ImageDraw.ImageDraw, group: Group, x: float, y: float, radius: float) -> None:
+    fill = COLOURS[group.colour]
+    if group.shape == "circle":
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    elif group.shape == "square":
+        half = radius * 0.9
+        pen.rectangle((x - half, y - half, x + half, y + half), fill=fill)
+    else:
+        corners = [(x, y - radius), (x - radius, y + radius), (x + radius, y + radius)]
+        pen.polygon(corners, fill=fill)
