@@ -255,8 +255,9 @@ def held_by(task: Any) -> int:
 
 
 def peak_elsewhere(size: int) -> int:
-    """`peak` in a process of its own."""
-    command = [sys.executable, __file__, f"--peak={size}", *sys.argv[1:]]
+    """`peak` in a process of its own, on a model whose activations outweigh its inputs."""
+    model = ["--depth=6", "--side=32"]
+    command = [sys.executable, __file__, *sys.argv[1:], *model, f"--peak={size}"]
     # glibc: freed tensors go back at once, so that fragments do not count as use.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -178,9 +178,7 @@ def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
     def read(text: str) -> float:
         value = float(text)
         if not least <= value <= most:
-            bounds = (
-                f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
-            )
+            bounds = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
             raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
         return value
 

@@ -29,9 +29,6 @@ from .settings import Settings
 from .state import Progress, check_same_run, load_tensors, read_run
 from .validation import split, validation_batches
 
-HARD_CAPTIONS_KEPT = 8
-"""Hard captions made, embedded and kept a caption; a row draws from them."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -89,7 +86,9 @@ def _prepare(settings: Settings, processes: Processes) -> Prepared:
     hard = {}
     if settings.hard_share > 0.0:
         captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
-        hard = chosen(captions, HARD_CAPTIONS_KEPT, settings.seed, words)
+        # As many as a row can use: each takes as much room in the cache as the caption itself.
+        count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
+        hard = chosen(captions, count, settings.seed, words)
     encoder = comfy_model.Encoder(checkpoint, patcher)
     prepared = Prepared(settings, output, pairs, patcher, encoder, hard, progress)
     data.Framing(settings.resolution, settings.buckets)
