@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -24,6 +25,9 @@ def _import_host() -> None:
 
         comfy.options.enable_args_parsing()
         import comfy.cli_args
+
+        # First, as in main.py: ComfyUI's nodes.py puts a folder with another `utils` on sys.path.
+        importlib.import_module("utils.extra_config")
     finally:
         sys.argv = arguments
 

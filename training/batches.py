@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -63,6 +64,7 @@ class Batches:
     seed: int
     hard_share: float = 0.0
     hard_captions: HardCaptions | None = None
+    _kept: dict[int, list[list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.per_epoch == 0:
@@ -71,9 +73,10 @@ class Batches:
                 "pairs of one shape: lower --batch-size or add pictures."
             )
 
-    @property
+    @functools.cached_property
     def per_epoch(self) -> int:
-        return sum(len(group) // self.size for group in self._groups().values())
+        """Steps in which every image is shown once (but for the last few of a shape)."""
+        return sum(len(group) // self.size for group in self._groups.values())
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of step 0, 1, ...; the same whenever it is asked for."""
@@ -110,6 +113,7 @@ class Batches:
         made = () if self.hard_captions is None else self.hard_captions(caption, rng)
         return [*written, *made]
 
+    @functools.cached_property
     def _groups(self) -> dict[tuple[int, ...], list[int]]:
         groups: dict[tuple[int, ...], list[int]] = {}
         for image in self.images:
@@ -117,13 +121,18 @@ class Batches:
         return groups
 
     def _epoch(self, epoch: int) -> list[list[int]]:
+        """The epoch's batches in order; the latest epoch is kept, as shuffling takes a while."""
+        if epoch in self._kept:
+            return self._kept[epoch]
         rng = python_random(self.seed, "epoch", epoch)
-        batches = []
-        for group in self._groups().values():
+        batches: list[list[int]] = []
+        for group in self._groups.values():
             shuffled = rng.sample(group, len(group))
             last = len(group) // self.size * self.size
             batches += [shuffled[at : at + self.size] for at in range(0, last, self.size)]
         rng.shuffle(batches)
+        self._kept.clear()
+        self._kept[epoch] = batches
         return batches
 
 

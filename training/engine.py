@@ -75,7 +75,7 @@ class Engine:
     def accumulate(
         self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
     ) -> Outcome:
-        """Gradients and loss of these rows' share of the batch.
+        """Gradients and loss of these rows' share of the batch. The tokens' .grad must be empty.
 
         average: the moving average of the tokens, for objectives that survey with it.
         """
@@ -147,7 +147,8 @@ class Engine:
             regressed = mean_squared_error(predictions, targets[at])
             (scale * (weights[at] @ regressed)).backward()
             loss = loss + weights[at] @ regressed.detach()
-            errors[at] = self._errors(task, [pairs[i] for i in at], predictions.detach())
+            if survey is not application:
+                errors[at] = self._errors(task, [pairs[i] for i in at], predictions)
         return Outcome(loss, _hits(task, rows, errors))
 
     def _regressions(self, task: Task, rows: Sequence[int], survey: Tensor) -> list[Regression]:

@@ -110,7 +110,7 @@ def _tokens(made: Parser) -> None:
         help='blocks that get tokens: "0-4", or for U-Nets "input,middle" or "input.4" (by model: '
         "SD1.x input; SDXL input,middle; SD3 0-4)")
     _switch(add, "--per-block", False, "U-Nets: tokens of its own for every block, not shared ones")
-    add("--placement", choices=sorted({place for row in PLACEMENTS.values() for place in row}),
+    add("--placement", choices=(*PLACEMENTS["mmdit"], *PLACEMENTS["unet"]),
         help="where they stand in the text (SD3: softrepa prepend, agsm append)")
     _switch(add, "--time-offsets", None, "an offset for each timestep bucket (by model: SDXL none)")
     add("--start", choices=("normal", "bos"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as distributed
@@ -59,7 +60,8 @@ def join() -> Processes:
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(local_rank() or 0)
-    distributed.init_process_group("nccl" if cuda else "gloo")
+    # Long enough for one process to wait while another encodes its share of a large data set.
+    distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=6))
     return Processes(distributed.get_rank(), distributed.get_world_size())
 
 

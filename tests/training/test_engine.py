@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from comfyui_softrepa.injection import make_application, model_options
+from comfyui_softrepa.injection import apply, make_application, model_options
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.training.batches import Batch
 from comfyui_softrepa.training.denoiser import Denoiser
@@ -245,3 +245,47 @@ def test_checkpointing_changes_memory_only() -> None:
         saved.append(sum(sizes))
     assert torch.equal(found[0]["tokens"], found[1]["tokens"])
     assert saved[1] < saved[0]
+
+
+def test_the_loss_falls_when_its_gradient_is_followed() -> None:
+    golden = loaded("sd3_d2l2_128")
+    for name in ("softrepa", "normalised"):
+        denoiser = Denoiser(golden.patcher)
+        live = soft_tokens(golden, 1)
+        task = prepare(denoiser, *batch(golden, 4))
+        engine = Engine(denoiser, OBJECTIVES[name], 8)
+        optimizer = torch.optim.AdamW(list(live.tensors.values()), 3e-2)
+        losses = []
+        for _ in range(40):
+            optimizer.zero_grad()
+            losses.append(float(engine.accumulate(task, live, None, range(4)).loss))
+            optimizer.step()
+        assert losses[-1] < losses[0] - 0.02
+
+
+def test_training_sees_what_the_nodes_sample_with(golden) -> None:
+    denoiser, live = Denoiser(golden.patcher), soft_tokens(golden, 1)
+    task = prepare(denoiser, *batch(golden, 2))
+    application = make_application(denoiser.model, live.adapter)
+    conditions = task.conditions.take([0, 1])
+    args = (task.noisy.x, task.noisy.sigma, conditions)
+    plain = denoiser.predict(*args, {})
+    trained = denoiser.predict(*args, model_options(application)).detach()
+    patched = apply(golden.patcher, application)
+    sampled = denoiser.predict(*args, patched.model_options["transformer_options"]).detach()
+    assert torch.equal(trained, sampled)
+    assert not torch.equal(trained, plain)
+
+
+def test_autocast_keeps_tokens_and_their_gradients_in_float32() -> None:
+    golden = loaded("sd3_d2l2_128")
+    live = soft_tokens(golden, 1)
+    found = []
+    for precision in ("auto", "bf16"):
+        denoiser = Denoiser(golden.patcher, precision)
+        task = prepare(denoiser, *batch(golden, 4))
+        objective = SoftREPA(temperature=2.0, own_weight=1.0)
+        found.append(gradients(Engine(denoiser, objective, 4), task, live, None)[0]["tokens"])
+    assert found[1].dtype == torch.float32
+    # Different arithmetic, same gradient: bfloat16 has 8 bits.
+    assert 0 < golden_models.relative_error(found[1], found[0]) < 0.1
