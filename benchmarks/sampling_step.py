@@ -7,9 +7,9 @@ Run: python noxfile.py benchmarks sampling_step
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,18 +19,11 @@ PAIRS = int(os.environ.get("SOFTREPA_BENCHMARK_PAIRS", "9"))
 
 def _start() -> None:
     """ComfyUI and the pack as libraries."""
-    root = Path(__file__).resolve().parent.parent
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != root]
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    sys.argv = ["main.py", "--cpu"]
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("pack", root / "host" / "pack.py")
+    path = Path(__file__).resolve().parent.parent / "host" / "pack.py"
+    spec = importlib.util.spec_from_file_location("host_pack", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.import_comfyui()
     module.import_pack()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,15 +18,10 @@ OUTPUT = ROOT / "demo" / "output"
 
 def _import_libraries() -> None:
     """The pack and ComfyUI, without putting the repository on sys.path."""
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "demo"]
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    sys.argv = ["main.py", "--cpu"]
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
     spec = importlib.util.spec_from_file_location("host_pack", ROOT / "host" / "pack.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.import_comfyui()
     module.import_pack()
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,37 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _import_host() -> None:
-    """ComfyUI reads its arguments from sys.argv at import; pytest's are not for it."""
-    path = os.environ.get("COMFYUI_PATH")
-    if not path:
+def _import_libraries() -> None:
+    if not os.environ.get("COMFYUI_PATH"):
         raise SystemExit("COMFYUI_PATH is not set: run the tests with `python noxfile.py tests`.")
-    sys.path.insert(0, path)
-    arguments, sys.argv = sys.argv, ["main.py", "--cpu"]
-    try:
-        import comfy.options
-
-        comfy.options.enable_args_parsing()
-        import comfy.cli_args
-
-        # First, as in main.py: ComfyUI's nodes.py puts a folder with another `utils` on sys.path.
-        importlib.import_module("utils.extra_config")
-    finally:
-        sys.argv = arguments
-
-
-def _import_pack() -> None:
-    # host/ is loaded by path: the repository is never on sys.path, where its `nodes` would
-    # shadow ComfyUI's.
+    # host/ is loaded by path: the repository is never on sys.path.
     spec = importlib.util.spec_from_file_location("softrepa_host_pack", ROOT / "host" / "pack.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.import_comfyui()
     module.import_pack()
 
 
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-_import_host()
-_import_pack()
+_import_libraries()
 
 
 @pytest.fixture(scope="session")
