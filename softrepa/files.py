@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from . import modelspec
 from .adapter import Adapter
 from .errors import AdapterError
-from .families import describe, modelspec_base
 from .importers import native, read_content
 from .importers.content import Content
 from .torch_pickle import EmbeddingRecord, read_torch_pickle
@@ -132,11 +130,12 @@ def _content(
 def write(path: str | os.PathLike[str], adapter: Adapter) -> None:
     """Writes the native format, whole or not at all.
 
-    Equal adapters give equal bytes, apart from `modelspec.date`, which is kept where the adapter's
-    metadata has it. Raises OSError where the file cannot be written; an older file then stays.
+    Equal adapters under one file name give equal bytes, apart from `modelspec.date`, which is kept
+    where the adapter's metadata has it. Raises OSError where the file cannot be written; an older
+    file then stays.
     """
     path = Path(path)
-    data = encode(adapter)
+    data = encode(adapter, path.stem)
     # Beside the target, so that the replacement is atomic; opened anew, so that umask applies.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -150,8 +149,8 @@ def write(path: str | os.PathLike[str], adapter: Adapter) -> None:
         raise
 
 
-def encode(adapter: Adapter) -> bytes:
-    """The native file's bytes."""
+def encode(adapter: Adapter, name: str = "SoftREPA adapter") -> bytes:
+    """The native file's bytes. name: the title of an adapter that has none."""
     tokens = adapter.tokens.detach().cpu().to(torch.float32)
     tensors = {TOKENS: (tokens[0] if adapter.banks == 1 else tokens).contiguous()}
     if adapter.offsets is not None:
@@ -161,24 +160,9 @@ def encode(adapter: Adapter) -> bytes:
     header_end = 8 + struct.unpack("<Q", blob[:8])[0]
     header = json.loads(blob[8:header_end])
     data = blob[header_end:]
-    header["__metadata__"] = dict(sorted(_metadata(adapter, data).items()))
+    metadata = {**modelspec.complete(adapter, data, name), **native.describe(adapter)}
+    header["__metadata__"] = dict(sorted(metadata.items()))
     # safetensors writes metadata in random order; a file's bytes should follow from its content.
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + data
-
-
-def _metadata(adapter: Adapter, data: bytes) -> dict[str, str]:
-    defaults = {
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{modelspec_base(adapter.architecture, adapter.width)}/softrepa",
-        "modelspec.implementation": "SoftREPA",
-        "modelspec.title": f"SoftREPA adapter for {describe(adapter.architecture, adapter.width)}",
-        "modelspec.date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    return {
-        **defaults,
-        **adapter.metadata,
-        **native.describe(adapter),
-        "modelspec.hash_sha256": f"0x{hashlib.sha256(data).hexdigest()}",
-    }

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .adapter import Adapter
 from .families import describe
+from .modelspec import without_pictures
 
 _LONGEST_VALUE = 200
 
@@ -13,6 +14,7 @@ _LONGEST_VALUE = 200
 def summary(adapter: Adapter) -> list[str]:
     """The adapter in a few lines of text: shapes, then norms, then what its file says of itself."""
     time = "none" if adapter.offsets is None else f"{adapter.buckets} timestep buckets"
+    said = without_pictures(adapter.metadata)
     per_bank = zip(("tokens", "tokens (negative)"), block_norms(adapter).tolist(), strict=False)
     return [
         f"for:        {describe(adapter.architecture, adapter.width)}",
@@ -22,11 +24,12 @@ def summary(adapter: Adapter) -> list[str]:
         f"offsets:    {time}",
         f"parameters: {adapter.parameters}",
         *(f"norm of {name}: {', '.join(f'{norm:.3g}' for norm in row)}" for name, row in per_bank),
-        *(f"{key}: {_shortened(value)}" for key, value in sorted(adapter.metadata.items())),
+        *(f"{key}: {_shortened(value)}" for key, value in sorted(said.items())),
     ]
 
 
 def _shortened(value: str) -> str:
+    value = " ".join(value.split())
     return value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
 
 

@@ -104,7 +104,7 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
         if name == "dry-run":
             return ["--dry-run"] if value else []
         return [f"--{name}" if value else f"--no-{name}"]
-    if name in ("data", "cache", "comfyui", "hard-words"):
+    if name in ("data", "cache", "comfyui", "hard-words", "thumbnail"):
         # Relative to the config file, which travels with its data.
         value = path.parent / os.path.expanduser(str(value))
     return [f"--{name}={value}"]

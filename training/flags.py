@@ -44,7 +44,7 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    for add in (_input, _data, _objective, _tokens, _optimisation, _memory, _running):
+    for add in (_input, _data, _objective, _tokens, _optimisation, _memory, _labels, _running):
         add(made)
     return made
 
@@ -143,6 +143,17 @@ def _memory(made: Parser) -> None:
         help="auto: the dtype ComfyUI loads the model in; else autocast. Tokens and optimizer stay "
         "float32 (default: %(default)s)")
     _switch(add, "--cpu", False, "use no GPU")
+
+
+def _labels(made: Parser) -> None:
+    add = made.add_argument_group("what ComfyUI's model library shows").add_argument
+    add("--title", metavar="TEXT", default="", help="(default: the output's name)")
+    add("--description", metavar="TEXT", default="",
+        help="(default: a sentence on objective, model, data and steps)")
+    add("--author", metavar="NAME", default="", help="(default: none)")
+    add("--thumbnail", metavar="IMAGE", type=Path,
+        help="a picture of your choice, embedded small and without its camera data; never one of "
+        "the training set by itself (default: none)")
 
 
 def _running(made: Parser) -> None:

@@ -38,6 +38,7 @@ class Diverged(Exception):
 @dataclass
 class Loop:
     """One run. `run`: what a resumed one must share, and what the adapter's metadata tell.
+    `labels`: what the user has model browsers show.
 
     text_of: caption -> its encoding. average: the moving average of the tokens, where the objective
     asks for one. validation: (range name, batch), none for no validation.
@@ -56,6 +57,7 @@ class Loop:
     log: Log | Silence
     processes: Processes
     save_every: int
+    labels: Mapping[str, str] = field(default_factory=dict)
     validation: list[tuple[str, Batch]] = field(default_factory=list)
     stop: bool = False
 
@@ -159,7 +161,7 @@ class Loop:
     def _write(self, path: Any) -> None:
         title = self.output.adapter.stem
         progress = self.progress
-        described = metadata(self.run, title, progress.started, progress.step)
+        described = metadata(self.run, title, progress.started, progress.step, self.labels)
         write_adapter(path, self.live, described)
 
     @contextmanager

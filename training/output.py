@@ -9,11 +9,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from PIL import Image, ImageOps
 
-from ..softrepa import files
+from ..softrepa import files, modelspec, thumbnail
 from .errors import BadInput
 from .soft_tokens import SoftTokens
 
@@ -95,8 +97,47 @@ def start_date() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
 
 
-def metadata(run: Mapping[str, Any], title: str, started: str, step: int) -> dict[str, str]:
-    """What the adapter file says: every setting that shaped it, so that the run can be repeated."""
+def labels(
+    title: str = "", description: str = "", author: str = "", picture: Path | None = None
+) -> dict[str, str]:
+    """What the user has model browsers show of the adapter; empty for what was not given.
+
+    Only a picture the user names is embedded, never one of the training set. Raises BadInput where
+    it cannot be read.
+    """
+    if picture is None:
+        return modelspec.labels(title, description, author)
+    try:
+        with Image.open(picture) as opened:
+            embedded = thumbnail.jpeg(ImageOps.exif_transpose(opened))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or "it is no picture"
+        raise BadInput(f"--thumbnail {picture} cannot be read ({reason}).") from None
+    return modelspec.labels(title, description, author, embedded)
+
+
+def describe(run: Mapping[str, Any], step: int) -> str:
+    """One sentence on what was trained, from the run's settings."""
+    objective = {"softrepa": "SoftREPA", "agsm": "AGSM"}.get(run["objective"], run["objective"])
+    share = run.get("val_fraction") or 0.0
+    held_out = f" ({share:.0%} of them held out)" if share else ""
+    return (
+        f"Soft text tokens for {run['base_model']}, trained with {objective} on {run['pairs']} "
+        f"captioned pictures{held_out} for {step} steps of {run['batch_size']}."
+    )
+
+
+def metadata(
+    run: Mapping[str, Any],
+    title: str,
+    started: str,
+    step: int,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """What the adapter file says: every setting that shaped it, so that the run can be repeated.
+
+    labels: entries that replace the title and description made here, see `labels`.
+    """
     described = {
         f"softrepa.{key}": str(value).lower() if isinstance(value, bool) else str(value)
         for key, value in run.items()
@@ -104,8 +145,10 @@ def metadata(run: Mapping[str, Any], title: str, started: str, step: int) -> dic
     }
     return {
         **described,
-        "modelspec.title": title,
-        "modelspec.date": started,
+        modelspec.TITLE: title,
+        modelspec.DESCRIPTION: describe(run, step),
+        modelspec.DATE: started,
+        **labels,
         "softrepa.steps": str(step),
         "softrepa.trainer_version": pack_version(),
         "softrepa.torch_version": torch.__version__,

@@ -23,7 +23,7 @@ from .joint_blocks import training_options
 from .log import Log, Silence, read_log
 from .loop import Loop
 from .objectives import OBJECTIVES, Objective
-from .output import Output, find_output, start_date
+from .output import Output, find_output, labels, start_date
 from .processes import Processes, join
 from .settings import Settings
 from .state import Progress, check_same_run, load_tensors, read_run
@@ -36,6 +36,7 @@ class Prepared:
 
     settings: Settings
     output: Output
+    labels: dict[str, str]
     pairs: Sequence[data.Pair]
     patcher: Any
     encoder: comfy_model.Encoder
@@ -72,6 +73,7 @@ def run(settings: Settings) -> None:
 def _prepare(settings: Settings, processes: Processes) -> Prepared:
     checkpoint = comfy_model.find_checkpoint(settings.checkpoint)
     output = find_output(settings.output)
+    given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
     progress = _progress(settings, output)
     pairs, report = data.find(settings.data)
     if processes.first:
@@ -90,7 +92,7 @@ def _prepare(settings: Settings, processes: Processes) -> Prepared:
         count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
         hard = chosen(captions, count, settings.seed, words)
     encoder = comfy_model.Encoder(checkpoint, patcher)
-    prepared = Prepared(settings, output, pairs, patcher, encoder, hard, progress)
+    prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress)
     data.Framing(settings.resolution, settings.buckets)
     if progress.step:
         saved = read_run(output.state)[1]
@@ -196,6 +198,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         log=log,
         processes=processes,
         save_every=settings.save_every,
+        labels=prepared.labels,
         validation=validation_batches(batches, held_out),
     )
     try:

@@ -24,6 +24,10 @@ _FREE_TO_CHANGE = {
     "dry_run",
     "hard_words",
     "tensorboard",
+    "title",
+    "description",
+    "author",
+    "thumbnail",
 }
 """What may differ when a run is resumed. The data and the model are compared by content instead."""
 
@@ -64,6 +68,10 @@ class Settings:
     micro_batch: int | None = None
     checkpointing: bool = False
     precision: str = "auto"
+    title: str = ""
+    description: str = ""
+    author: str = ""
+    thumbnail: Path | None = None
     save_every: int = 100
     resume: bool = False
     overwrite: bool = False
