@@ -44,7 +44,7 @@ class Fault:
         patched.set_model_patch_replace(replace, "dit", "double_block", 1)
         return (patched,)
 
-NODE_CLASS_MAPPINGS = {"Fault": Fault}
+NODE_CLASS_MAPPINGS = dict(Fault=Fault)
 """
 
 
