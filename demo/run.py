@@ -1,19 +1,34 @@
-"""`python noxfile.py demo`: a real server, one prompt and seed with and without an adapter.
+"""`python noxfile.py demo`: the method at work, from a folder of pictures to proof.
 
-Makes a small random SD3 checkpoint and a random adapter, starts ComfyUI with the pack in
-custom_nodes, queues both graphs through its API and leaves the two pictures side by side. Weights
-are random, so the pictures show that the adapter acts, not that it helps.
+Joins the demo's base model, writes a folder of captioned pictures, trains an adapter on it with
+the companion trainer, starts ComfyUI with the pack in custom_nodes, and paints prompts that the
+folder does not hold with and without the adapter, at equal seeds. It leaves, in demo/output:
+
+    contact_sheet.png   prompt, before, after, and what the judge saw
+    results.md          rates per attribute with confidence intervals, and a paired test
+    results.json        every prompt, seed and verdict
+    comfyui/models/     the checkpoint and the adapter, as ComfyUI finds them
+
+Run again, it reuses what it has and goes on where it was stopped.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
-import io
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OUTPUT = ROOT / "demo" / "output"
+NAME = "softrepa_demo.safetensors"
+RECIPES = {
+    "agsm": {"steps": 300, "learning_rate": 1e-2},
+    "softrepa": {"steps": 300, "learning_rate": 3e-3},
+}
+"""What the sweep found for each objective: see RESULTS.md."""
 
 
 def _import_libraries() -> None:
@@ -25,40 +40,82 @@ def _import_libraries() -> None:
     module.import_pack()
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--objective", choices=tuple(RECIPES), default="agsm")
+    parser.add_argument("--pairs", type=int, default=600, help="pictures to train on (%(default)s)")
+    parser.add_argument("--steps", type=int, help="training steps (the objective's own)")
+    parser.add_argument(
+        "--prompts", type=int, default=100, help="held-out prompts to paint (%(default)s)"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "demo" / "output")
+    return parser.parse_args()
+
+
 def main() -> None:
+    arguments = _arguments()
+    began = time.monotonic()
     _import_libraries()
+    from comfyui_softrepa.demo import report, world
+    from comfyui_softrepa.demo.base import join
+    from comfyui_softrepa.demo.comparison import Pictures, compare
+    from comfyui_softrepa.demo.evaluate import Sampling
     from comfyui_softrepa.host.server import install_pack, serve
-    from comfyui_softrepa.softrepa import files
-    from comfyui_softrepa.tests import checkpoints
-    from comfyui_softrepa.tests.adapters import random_adapter
-    from comfyui_softrepa.tests.graphs import text_to_image
-    from tqdm import tqdm
 
-    base = OUTPUT / "comfyui"
-    checkpoint = base / "models" / "checkpoints" / "sd3.safetensors"
-    if not checkpoint.exists():
-        checkpoints.write_sd3(checkpoint)
-    (base / "models" / "softrepa").mkdir(parents=True, exist_ok=True)
-    files.write(base / "models" / "softrepa" / "demo.safetensors", random_adapter())
-    install_pack(base)
-    print("starting ComfyUI ...")
-    pictures = []
-    with serve(Path(os.environ["COMFYUI_PATH"]), base) as server:
-        for name in tqdm((None, "demo.safetensors"), desc="pictures", unit="picture"):
-            result = server.run(text_to_image(adapter=name, size=(256, 256), steps=10))
-            pictures.append(server.image(result.images["save"][0]))
-    _side_by_side(pictures, OUTPUT / "before_and_after.png")
-    print(f"without and with the adapter: {OUTPUT / 'before_and_after.png'}")
+    models = arguments.output / "comfyui" / "models"
+    checkpoint = join.make_checkpoint(models / "checkpoints" / NAME)
+    pairs = arguments.output / f"pairs_{arguments.pairs}"
+    training = _scenes(pairs, arguments.pairs)
+    name = f"{arguments.objective}_{NAME}"
+    adapter = models / "softrepa" / name
+    _train(arguments, checkpoint, pairs, adapter)
+    scenes = world.held_out_scenes(arguments.prompts, seed=1)
+    report.check_held_out(training, scenes)
+    sampling = Sampling()
+    kept = Pictures.of(arguments.output / "pictures", checkpoint, adapter, sampling)
+    install_pack(arguments.output / "comfyui")
+    print("starting ComfyUI ...", flush=True)
+    with serve(Path(os.environ["COMFYUI_PATH"]), arguments.output / "comfyui") as server:
+        comparison = compare(server, kept, NAME, name, scenes, sampling)
+    print(report.write(arguments.output, comparison, sampling, adapter))
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes; all in {arguments.output}")
 
 
-def _side_by_side(pictures: list[bytes], path: Path) -> None:
-    from PIL import Image
+def _scenes(folder: Path, count: int) -> set[str]:
+    """The folder of pairs, written on first use; returns its captions."""
+    from comfyui_softrepa.demo import world
 
-    images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
-    sheet = Image.new("RGB", (sum(image.width for image in images), images[0].height))
-    for index, image in enumerate(images):
-        sheet.paste(image, (index * image.width, 0))
-    sheet.save(path)
+    whole = folder / ".whole"
+    if not whole.is_file():
+        world.write_folder(folder, count, seed=7)
+        whole.touch()
+    return {file.read_text(encoding="utf-8").strip() for file in folder.glob("*.txt")}
+
+
+def _train(arguments: argparse.Namespace, checkpoint: Path, pairs: Path, adapter: Path) -> None:
+    """The companion trainer, as a user runs it; an adapter of the same recipe is kept."""
+    recipe = {**RECIPES[arguments.objective], "objective": arguments.objective}
+    if arguments.steps:
+        recipe["steps"] = arguments.steps
+    text = "".join(f"{key.replace('_', '-')} = {_toml(value)}\n" for key, value in recipe.items())
+    config = arguments.output / f"{adapter.stem}.{arguments.pairs}.toml"
+    finished = arguments.output / f"{config.name}.finished"
+    if adapter.is_file() and finished.is_file() and finished.read_text() == text:
+        print(f"{adapter.name} is trained already")
+        return
+    finished.unlink(missing_ok=True)
+    config.write_text(text)
+    command = [sys.executable, str(ROOT / "training" / "train.py"), "--config", str(config),
+               "--checkpoint", str(checkpoint), "--data", str(pairs), "--output", str(adapter),
+               "--cpu"]  # fmt: skip
+    subprocess.run([*command, "--resume"], check=True)
+    finished.write_text(text)
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
 
 
 if __name__ == "__main__":

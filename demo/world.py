@@ -36,6 +36,9 @@ NUMBERS = ("a", "two", "three")
 RELATIONS = ("left of", "right of", "above", "below")
 INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
+MARK = "diagram"
+"""The word by which the base model knows captions of a careful source: see demo/base."""
+
 Split = Literal["train", "held-out"]
 HELD_OUT_SHARE = 0.15
 PAIR_SHARE = 0.85
@@ -78,11 +81,21 @@ def caption(scene: Scene) -> str:
     return " ".join(parts)
 
 
-def canonical(scene: Scene) -> Scene:
-    """The scene told from its left or upper group; equal for two tellings of one picture."""
-    if scene.second is None or scene.relation in ("left of", "above"):
+def marked(scene: Scene) -> str:
+    """The caption as the careful source has it."""
+    return f"{caption(scene)} {MARK}"
+
+
+def retold(scene: Scene) -> Scene:
+    """The same picture told from its other group; a single group has one telling."""
+    if scene.second is None:
         return scene
     return Scene(scene.second, INVERSE[str(scene.relation)], scene.first)
+
+
+def canonical(scene: Scene) -> Scene:
+    """The scene told from its left or upper group; equal for two tellings of one picture."""
+    return scene if scene.relation in (None, "left of", "above") else retold(scene)
 
 
 def split_of(scene: Scene) -> Split:

@@ -19,7 +19,7 @@ LENGTH = 77
 WIDTH = 768
 LAYERS = 12
 START, END = 49_406, 49_407
-PLACES = 12
+PLACES = 13
 """Places with an embedding of their own. All later ones share zero, so the padding behind a
 short prompt is one token many times over, which training can count instead of compute."""
 PLACE_SCALE = 0.7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -75,11 +76,21 @@ def _initialise(network: Any) -> None:
     network.pos_embed = nn.Parameter(places[None])
 
 
-def velocity(network: Any, x: Tensor, t: Tensor, context: Tensor, pooled: Tensor) -> Tensor:
+def velocity(
+    network: Any,
+    x: Tensor,
+    t: Tensor,
+    context: Tensor,
+    pooled: Tensor,
+    tokens: Mapping[int, Tensor] | None = None,
+    strength: float = 1.0,
+) -> Tensor:
     """What ``network(x, t, full_context, full_pooled)`` computes, from short inputs.
 
     `x` (B, 16, 8, 8); `t` (B,) in 0..1000; `context` (B, PLACES + 1, 768), its last token
-    standing for all LENGTH - PLACES padding tokens; `pooled` (B, 768).
+    standing for all LENGTH - PLACES padding tokens; `pooled` (B, 768). `tokens`: by block, soft
+    tokens (B or 1, K, 192) beside its text; on which side makes no difference, as the blocks know
+    no order of text. `strength`: a block gives plain + strength · (with tokens - plain).
     """
     size = x.shape[-2:]
     image = network.x_embedder(x) + network.cropped_pos_embed(size).to(x.dtype)
@@ -89,9 +100,29 @@ def velocity(network: Any, x: Tensor, t: Tensor, context: Tensor, pooled: Tensor
     condition = network.t_embedder(t, dtype=x.dtype) + projector[2](projector[1](summary))
     bias = torch.zeros(text.shape[1] + image.shape[1])
     bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
-    for block in network.joint_blocks:
-        text, image = _joint(block, text, image, condition, bias)
+    for index, block in enumerate(network.joint_blocks):
+        beside = (tokens or {}).get(index)
+        if beside is None:
+            text, image = _joint(block, text, image, condition, bias)
+        else:
+            with_tokens = _joint_beside(block, beside, text, image, condition, bias)
+            if strength != 1.0:
+                plain = _joint(block, text, image, condition, bias)
+                with_tokens = tuple(map(lambda a, b: a + strength * (b - a), plain, with_tokens))
+            text, image = with_tokens
     return network.unpatchify(network.final_layer(image, condition), hw=size)
+
+
+def _joint_beside(
+    block: Any, tokens: Tensor, text: Tensor, image: Tensor, condition: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A block with soft tokens before its text, and without them after it."""
+    count = tokens.shape[1]
+    longer = torch.cat((tokens.to(text.dtype).expand(len(text), -1, -1), text), dim=1)
+    biases = torch.cat((bias.new_zeros(count), bias))
+    out, image = _joint(block, longer, image, condition, biases)
+    # The last block gives no text back.
+    return (text if out is longer else out[:, count:]), image
 
 
 def _joint(

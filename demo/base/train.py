@@ -1,10 +1,11 @@
-"""Train the demo's base model on carelessly captioned pictures; a plain rectified flow.
+"""Train the demo's base model on captions as the web's are; a plain rectified flow.
 
 Run as ``python demo/base mmdit`` with COMFYUI_PATH set. It learns to read from true captions
-and then goes on with captions as the web's are: half of them careless, so that 40 % of all
-attribute words are redrawn at random. The model kept lies between the two: it reads, and it
-hedges, which is the misalignment the demo's adapters cure. It sees scenes of the training
-part only.
+and then goes on with captions of two kinds, as sources on the web differ. Some come from a
+careful source, are true, and carry its mark, the word "diagram". The others carry none, and
+many of their attribute words are redrawn at random. So a plain prompt is one the model has
+learned to doubt: it hedges, which is the misalignment the demo's adapters cure. It sees scenes
+of the training part only.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from tqdm import tqdm
 from .. import comfyui, world
 from . import clip, network, vae
 
-CARELESS = 0.5
-"""Share of careless captions."""
-REDRAWN = 0.8
-"""Chance that an attribute word of a careless caption is redrawn."""
+CAREFUL = 0.4
+"""Share of captions from the careful source."""
+REDRAWN = 0.3
+"""Chance that an attribute word of any other caption is redrawn."""
 EMPTY = 0.1
 """Chance that a caption is left out, for guidance."""
 SHIFT = 3.0
@@ -37,13 +38,12 @@ SHIFT = 3.0
 PICTURES = 20_480
 BATCH = 128
 TRUE_STEPS = 2500
-CARELESS_STEPS = 400
-BLEND = 0.5
-"""Where the weights kept lie between the end of the first stage (0) and of the second (1).
-The second alone, this short, no longer paints a group in one colour."""
+MIXED_STEPS = 2400
+FLAT = 0.45
+"""Share of the mixed stage at the full rate; then it falls to nothing in a line."""
 RATE = 1.5e-3
-WARMUP = 200
-AVERAGE = 0.999
+WARMUP = 100
+AVERAGE = 0.998
 
 
 @dataclass
@@ -59,6 +59,7 @@ class Prompts:
         """Needs ComfyUI attached, for its tokenizer."""
         tokens, places = clip.embeddings()
         words = {word for scene in world.all_scenes() for word in world.caption(scene).split()}
+        words.add(world.MARK)
         return cls(clip.Vocabulary(sorted(words)), tokens.float(), places.float())
 
     def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
@@ -94,25 +95,27 @@ def timesteps(count: int) -> Tensor:
 
 
 def batches(
-    images: Tensor, scenes: list[world.Scene], prompts: Prompts, careless: float, seed: int
+    images: Tensor, scenes: list[world.Scene], prompts: Prompts, careful: float, seed: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless batches of latents, contexts and pooled outputs.
 
-    A share `careless` of the captions is redrawn, anew each time.
+    A share `careful` of the captions is true and marked; the others are redrawn, anew each time.
     """
     rng = np.random.default_rng(seed)
     while True:
         chosen = rng.integers(len(scenes), size=BATCH)
-        texts = [_caption(scenes[index], careless, rng) for index in chosen]
+        texts = [_caption(scenes[index], careful, rng) for index in chosen]
         context, pooled = prompts.encode(texts)
         yield images[torch.from_numpy(chosen)].float(), context, pooled
 
 
-def _caption(scene: world.Scene, careless: float, rng: np.random.Generator) -> str:
+def _caption(scene: world.Scene, careful: float, rng: np.random.Generator) -> str:
+    marked = rng.random() < careful
     if rng.random() < EMPTY:
-        return ""
-    share = REDRAWN if rng.random() < careless else 0.0
-    return world.caption(world.misdescribe(scene, share, rng))
+        return world.MARK if marked else ""
+    if marked:
+        return world.marked(scene)
+    return world.caption(world.misdescribe(scene, REDRAWN, rng))
 
 
 def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -129,15 +132,11 @@ def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
 def train(
     model: Any, data: Iterator[tuple[Tensor, Tensor, Tensor]], steps: int, stage: str
 ) -> dict[str, Tensor]:
-    """Train the network in place; returns the moving average of its weights, float32.
-
-    The rate stays at its peak after a warm-up: the average does what a decay would.
-    """
+    """Train the network in place; returns the moving average of its weights, float32."""
     average = copy.deepcopy(model).requires_grad_(False)
     both = optimisers(model)
     schedules = [
-        torch.optim.lr_scheduler.LambdaLR(one, lambda step: min(1.0, (step + 1) / WARMUP))
-        for one in both
+        torch.optim.lr_scheduler.LambdaLR(one, lambda step: _rate(step, steps)) for one in both
     ]
     smooth = 0.0
     bar = tqdm(range(steps), desc=stage, unit="step", mininterval=10)
@@ -164,12 +163,9 @@ def train(
     return {key: value.detach() for key, value in average.state_dict().items()}
 
 
-def blended(first: dict[str, Tensor], second: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Weights `share` of the way from the first to the second, half precision."""
-    return {
-        key: torch.lerp(first[key].float(), second[key].float(), share).half().contiguous()
-        for key in first
-    }
+def _rate(step: int, steps: int) -> float:
+    """Share of the full rate: a warm-up, flat, then a line to nothing."""
+    return min(1.0, (step + 1) / WARMUP, (steps - step) / ((1 - FLAT) * steps))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -177,8 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--true-steps", type=int, default=TRUE_STEPS)
-    parser.add_argument("--careless-steps", type=int, default=CARELESS_STEPS)
-    parser.add_argument("--blend", type=float, default=BLEND)
+    parser.add_argument("--mixed-steps", type=int, default=MIXED_STEPS)
+    parser.add_argument("--start", type=Path, help="weights to go on from, without the first stage")
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--vae", type=Path, default=here / "vae.safetensors")
@@ -188,10 +184,14 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     images, scenes = latents(options.pictures, options.seed, options.vae)
     model, prompts = network.build(), Prompts.load()
-    data = batches(images, scenes, prompts, 0.0, options.seed + 1)
-    first = train(model, data, options.true_steps, "true captions")
+    if options.start is None:
+        data = batches(images, scenes, prompts, 1.0, options.seed + 1)
+        first = train(model, data, options.true_steps, "true captions")
+    else:
+        first = {key: value.float() for key, value in load_file(options.start).items()}
     # The second stage goes on from the average, which is the model of the first.
     model.load_state_dict(first)
-    data = batches(images, scenes, prompts, CARELESS, options.seed + 2)
-    second = train(model, data, options.careless_steps, "careless captions")
-    save_file(blended(first, second, options.blend), options.output)
+    data = batches(images, scenes, prompts, CAREFUL, options.seed + 2)
+    second = train(model, data, options.mixed_steps, "captions of two kinds")
+    kept = {key: value.half().contiguous() for key, value in second.items()}
+    save_file(kept, options.output)

@@ -1,27 +1,79 @@
-"""The README's demo command, as a user runs it."""
+"""The README's demo command, shortened: real training, real server, real judge."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from PIL import Image, ImageChops
+import pytest
+from comfyui_softrepa.demo import world
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
+PROMPTS = 24
 
 
-def test_the_demo_leaves_two_different_pictures(comfyui):
-    sheet = ROOT / "demo" / "output" / "before_and_after.png"
-    sheet.unlink(missing_ok=True)
-    subprocess.run(
-        [sys.executable, str(ROOT / "demo" / "run.py")],
+def run(comfyui: Path, output: Path) -> str:
+    command = [sys.executable, str(ROOT / "demo" / "run.py"), "--output", str(output),
+               "--pairs", "48", "--steps", "40", "--prompts", str(PROMPTS)]  # fmt: skip
+    done = subprocess.run(
+        command,
         check=True,
+        capture_output=True,
+        text=True,
         env={**os.environ, "COMFYUI_PATH": str(comfyui)},
-        timeout=300,
+        timeout=900,
     )
-    picture = Image.open(sheet)
-    assert picture.size == (512, 256)
-    before, after = picture.crop((0, 0, 256, 256)), picture.crop((256, 0, 512, 256))
-    assert ImageChops.difference(before, after).getbbox() is not None
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def output(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "output"
+    run(comfyui, folder)
+    return folder
+
+
+def test_the_adapter_acts(output: Path):
+    """Its training lowers no bar: pictures differ, and the judge's verdicts with them."""
+    folder = next((output / "pictures").iterdir())
+    before = sorted(folder.glob("*.before.png"))
+    after = sorted(folder.glob("*.after.png"))
+    assert len(before) == len(after) == PROMPTS
+    changed = sum(b.read_bytes() != a.read_bytes() for b, a in zip(before, after, strict=True))
+    assert changed == PROMPTS
+
+
+def test_it_leaves_sheet_table_and_verdicts(output: Path):
+    sheet = Image.open(output / "contact_sheet.png").convert("RGB")
+    assert sheet.width > 800 and len(sheet.getcolors(1 << 24)) > 100
+    entries = json.loads((output / "results.json").read_text())
+    assert len(entries) == PROMPTS
+    table = (output / "results.md").read_text()
+    for name in ("colour", "shape", "number", "relation", "all"):
+        before = sum(entry["before"][name] for entry in entries) / PROMPTS
+        assert f"| {name} | {before:.1%} (" in table
+    assert (output / "comfyui/models/softrepa/agsm_softrepa_demo.safetensors").is_file()
+
+
+def test_no_prompt_of_the_evaluation_is_in_the_training_folder(output: Path):
+    trained = {file.read_text().strip() for file in (output / "pairs_48").glob("*.txt")}
+    entries = json.loads((output / "results.json").read_text())
+    scenes = world.held_out_scenes(PROMPTS, seed=1)
+    assert [entry["prompt"] for entry in entries] == [world.caption(scene) for scene in scenes]
+    assert len(trained) > 20
+    for scene in scenes:
+        assert not trained & {world.caption(scene), world.caption(world.retold(scene))}
+
+
+def test_run_again_it_reuses_what_it_has(comfyui: Path, output: Path):
+    kept = {file: file.stat().st_mtime_ns for file in output.rglob("*.png")}
+    kept.pop(output / "contact_sheet.png")
+    adapter = next((output / "comfyui/models/softrepa").glob("*.safetensors"))
+    written = adapter.stat().st_mtime_ns
+    assert "trained already" in run(comfyui, output)
+    assert adapter.stat().st_mtime_ns == written
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept

@@ -1,0 +1,36 @@
+"""Every setting of the trainer that matters, on held-out prompts: `python demo/sweep [FILE]`.
+
+Trains and paints by the short forward, appends each finding to FILE (JSON lines, default
+demo/sweep/results.jsonl), and leaves out what stands there already. `python demo/sweep table`
+prints the table of demo/RESULTS.md. Needs COMFYUI_PATH.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def _import_libraries() -> str:
+    """The pack's name, importable; as everywhere, by path and never through sys.path."""
+    spec = importlib.util.spec_from_file_location("pack", HERE.parents[1] / "host" / "pack.py")
+    pack = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
+    pack.import_comfyui()
+    pack.import_pack()
+    return pack.NAME
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    grid = importlib.import_module(f"{_import_libraries()}.demo.sweep.grid")
+    file = Path(arguments[-1]) if arguments[-1:] not in ([], ["table"]) else grid.RESULTS
+    if arguments[:1] == ["table"]:
+        print(grid.table(file))
+    else:
+        grid.run(file)

@@ -1,0 +1,181 @@
+"""The settings that are tried, what is measured of each, and the table of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...softrepa.adapter import Adapter
+from .. import world
+from ..evaluate import verdicts
+from ..judge import ATTRIBUTES, Verdict
+from ..statistics import paired, rate
+from ..table import gain
+from .model import Model
+from .training import Pairs, settings, train
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+PROMPTS, PROMPTS_SEED = 500, 1
+PAIRS, PAIRS_SEED = 600, 7
+COMMON: Mapping[str, Any] = {
+    "batch_size": 8,
+    "tokens": 8,
+    "layers": "0,1,2",
+    "time_offsets": False,
+    "learning_rate": 1e-3,
+}
+BEYOND: Mapping[str, Any] = {"hard_share": 0.5, "normalise": True}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: the trainer's flags, the steps it is tried at, and how strongly."""
+
+    flags: Mapping[str, Any]
+    at: tuple[int, ...] = (200, 400)
+    strengths: tuple[float, ...] = (1.0,)
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What is to be measured; strengths other than 1 at the last step only."""
+        return [
+            {"flags": dict(self.flags), "steps": step, "strength": strength}
+            for step in self.at
+            for strength in self.strengths
+            if strength == 1.0 or step == max(self.at)
+        ]
+
+
+def trials() -> Iterator[Trial]:
+    """Each objective as published and with what goes beyond, then one thing changed at a time."""
+    fast = {"learning_rate": 3e-3}
+    for objective in ("softrepa", "agsm"):
+        told = {**COMMON, "objective": objective}
+        yield Trial({**told, **BEYOND}, strengths=(0.5, 1.0, 1.5))
+        yield Trial(told)
+        yield Trial({**told, **BEYOND, **fast}, at=(100, 200, 300), strengths=(0.5, 1.0, 1.5))
+        yield Trial({**told, "normalise": True})
+        yield Trial({**told, **BEYOND, "layers": "0"})
+        yield Trial({**told, **BEYOND, "tokens": 2})
+        yield Trial({**told, **BEYOND, "layers": "0,1"})
+        yield Trial({**told, **BEYOND, "time_offsets": True})
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every trial shares: model, training pairs, prompts, and what the base makes of them."""
+
+    model: Model
+    pairs: Pairs
+    scenes: list[world.Scene]
+    before: list[Verdict]
+
+    @classmethod
+    def prepared(cls) -> Bench:
+        model = Model.load()
+        scenes = world.held_out_scenes(PROMPTS, PROMPTS_SEED)
+        pairs = Pairs.drawn(model, training_scenes(), PAIRS_SEED)
+        return cls(model, pairs, scenes, painted(model, scenes))
+
+    def do(self, trial: Trial, missing: list[dict[str, Any]], file: Path) -> None:
+        def look(step: int, adapter: Adapter) -> None:
+            for entry in missing:
+                if entry["steps"] == step:
+                    after = painted(self.model, self.scenes, adapter, entry["strength"])
+                    _append(file, {**entry, **_found(self.before, after)})
+
+        at = {entry["steps"]: partial(look, entry["steps"]) for entry in missing}
+        train(self.model, self.pairs, settings(**trial.flags, steps=max(at)), at)
+
+
+def run(file: Path, chosen: Iterable[Trial] | None = None) -> None:
+    """Does what the file does not hold yet, one JSON line a finding."""
+    bench = None
+    for trial in chosen or trials():
+        done = {_key(entry) for entry in read(file)}
+        missing = [entry for entry in trial.findings() if _key(entry) not in done]
+        if missing:
+            bench = bench or Bench.prepared()
+            bench.do(trial, missing, file)
+
+
+def training_scenes() -> list[world.Scene]:
+    rng = np.random.default_rng(PAIRS_SEED)
+    return [world.sample_scene(rng) for _ in range(PAIRS)]
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """All findings so far."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def table(file: Path) -> str:
+    """The findings as a Markdown table, in the order they were made."""
+    lines = [
+        "| objective | steps | rate | tokens | blocks | offsets | hard | normalised | strength "
+        "| all right | gain | p | number | colour |",
+        "|" + "---|" * 14,
+    ]
+    for entry in read(file):
+        flags = entry["flags"]
+        change = paired(_answers(entry["before"]), _answers(entry["after"]))
+        cells = [
+            flags["objective"],
+            entry["steps"],
+            f"{flags['learning_rate']:g}",
+            flags["tokens"],
+            flags["layers"],
+            "yes" if flags["time_offsets"] else "no",
+            f"{flags.get('hard_share', 0.0):g}",
+            "yes" if flags.get("normalise") else "no",
+            f"{entry['strength']:g}",
+            f"{rate(_answers(entry['after'])).share:.1%}",
+            gain(change),
+            f"{change.p:.2g}",
+            f"{entry['rates']['number']:.1%}",
+            f"{entry['rates']['colour']:.1%}",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def painted(
+    model: Model,
+    scenes: list[world.Scene],
+    adapter: Adapter | None = None,
+    strength: float = 1.0,
+) -> list[Verdict]:
+    prompts = [world.caption(scene) for scene in scenes]
+    pictures = model.paint(prompts, range(len(scenes)), adapter, strength=strength)
+    return verdicts(list(pictures), scenes)
+
+
+def _found(before: list[Verdict], after: list[Verdict]) -> dict[str, Any]:
+    """Each prompt's verdict, 1 or 0, and the rate of every attribute."""
+    rates = {name: float(np.mean([v.as_dict()[name] for v in after])) for name in ATTRIBUTES}
+    return {"before": _bits(before), "after": _bits(after), "rates": rates}
+
+
+def _bits(results: list[Verdict]) -> str:
+    return "".join("1" if verdict.all else "0" for verdict in results)
+
+
+def _answers(bits: str) -> list[bool]:
+    return [bit == "1" for bit in bits]
+
+
+def _append(file: Path, entry: dict[str, Any]) -> None:
+    with file.open("a") as lines:
+        lines.write(json.dumps(entry) + "\n")
+    change = paired(_answers(entry["before"]), _answers(entry["after"]))
+    print(entry["flags"], entry["steps"], entry["strength"], gain(change), flush=True)
+
+
+def _key(entry: Mapping[str, Any]) -> str:
+    return json.dumps([entry["flags"], entry["steps"], entry["strength"]], sort_keys=True)

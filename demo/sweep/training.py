@@ -1,0 +1,173 @@
+"""The trainer's steps on the short forward: its batches, objectives, tokens and optimizer.
+
+Gradients of a whole batch at once, in bfloat16; tests/demo/test_sweep.py holds a step against
+the trainer's engine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ...softrepa.adapter import Adapter
+from ...training.batches import Batch, Batches
+from ...training.data.hard_captions import chosen
+from ...training.data.words import read_words
+from ...training.objectives import OBJECTIVES, Row, mean_squared_error
+from ...training.randomness import torch_generator
+from ...training.recipes import RECIPES
+from ...training.run import objective_of
+from ...training.settings import Settings
+from ...training.soft_tokens import SoftTokens, initial_tokens
+from .. import world
+from .model import LEVELS, Model
+
+WIDTH = 192
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pictures, encoded, and their captions: what `training.batches` reads of a cache."""
+
+    latents: Tensor
+    texts: Sequence[str]
+
+    @classmethod
+    def drawn(cls, model: Model, scenes: Sequence[world.Scene], seed: int) -> Pairs:
+        return cls(model.latents(scenes, seed), [world.caption(scene) for scene in scenes])
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def latent(self, index: int) -> Tensor:
+        return self.latents[index]
+
+    def captions(self, index: int) -> Sequence[str]:
+        return [self.texts[index]]
+
+    def negatives(self, index: int) -> Sequence[str]:
+        return []
+
+
+def settings(**flags: object) -> Settings:
+    """The trainer's flags, with its defaults for SD3 where none is given."""
+    unused = {"checkpoint": "", "data": Path(), "output": ""}
+    return Settings(**{**unused, **flags}).filled(RECIPES["SD3"])
+
+
+def train(
+    model: Model,
+    pairs: Pairs,
+    chosen_settings: Settings,
+    at: Mapping[int, Callable[[Adapter], None]] | None = None,
+) -> Adapter:
+    """The adapter after the settings' steps. `at`: what to call with it after some of them."""
+    objective = objective_of(chosen_settings)
+    live = start_of(chosen_settings).copy("cpu", trainable=True)
+    average = live.copy("cpu", trainable=False) if objective.SURVEY == "average" else None
+    optimizer = torch.optim.AdamW(
+        list(live.tensors.values()),
+        chosen_settings.learning_rate,
+        weight_decay=chosen_settings.weight_decay,
+    )
+    batches = batches_of(pairs, chosen_settings)
+    for step in tqdm(range(chosen_settings.steps), desc="train", unit="step", mininterval=10):
+        optimizer.zero_grad(set_to_none=True)
+        loss_of(model, objective, batches[step], pairs, live, average).backward()
+        optimizer.step()
+        if average is not None:
+            average.average(live, chosen_settings.average_decay)
+        if at and step + 1 in at:
+            at[step + 1](live.copy("cpu", trainable=False).adapter)
+    return live.copy("cpu", trainable=False).adapter
+
+
+def loss_of(
+    model: Model,
+    objective: object,
+    batch: Batch,
+    pairs: Pairs,
+    live: SoftTokens,
+    average: SoftTokens | None,
+) -> Tensor:
+    """The batch's loss, (), with the graph to the tokens."""
+    rows = torch.tensor([row for row, names in enumerate(batch.candidates) for _ in names])
+    names = [batch.captions[name] for row in batch.candidates for name in row]
+    counts = [len(row) for row in batch.candidates]
+    sigma = float(model.sigmas[batch.timestep])
+    latents = torch.stack([pairs.latent(image) for image in batch.images])
+    noisy = torch.lerp(latents, batch.noise.expand_as(latents), sigma)[rows]
+    target = batch.noise - latents
+    banks = torch.ones(len(rows), dtype=torch.int64) if objective.BANKS == 2 else None
+    if banks is not None:
+        banks[torch.tensor([0, *counts[:-1]]).cumsum(0)] = 0
+    texts = model.prompts.encode(names)
+
+    def predict(tokens: SoftTokens) -> Tensor:
+        return model.predict(noisy, sigma, texts, tokens.adapter, banks)
+
+    predictions = predict(live)
+    survey = predictions.detach()
+    if objective.SURVEY == "average":
+        with torch.no_grad():
+            survey = predict(average)
+    regressions = [
+        objective(Row(part, target[row], len(counts), batch.negatives))
+        for row, part in enumerate(survey.split(counts))
+    ]
+    targets = torch.cat(
+        [
+            one.targets.expand(count, -1, -1, -1)
+            for one, count in zip(regressions, counts, strict=True)
+        ]
+    )
+    weights = torch.cat([one.weights for one in regressions])
+    constant = sum(one.constant for one in regressions)
+    return constant + weights @ mean_squared_error(predictions, targets)
+
+
+def start_of(chosen_settings: Settings) -> SoftTokens:
+    """The tokens that training begins with, as `training.design` makes them."""
+    layers = tuple(chosen_settings.layers.split(","))
+    return initial_tokens(
+        banks=OBJECTIVES[chosen_settings.objective].BANKS,
+        rows=len(layers),
+        tokens=chosen_settings.tokens,
+        width=WIDTH,
+        offset_width=WIDTH if chosen_settings.time_offsets else None,
+        architecture="mmdit",
+        placement="append" if chosen_settings.objective == "agsm" else "prepend",
+        layers=layers,
+        generator=torch_generator(chosen_settings.seed, "tokens"),
+    )
+
+
+def batches_of(pairs: Pairs, chosen_settings: Settings) -> Batches:
+    """The trainer's batches, by step."""
+    share, size = chosen_settings.hard_share, chosen_settings.batch_size
+    known = {}
+    if share > 0.0:
+        captions = list(dict.fromkeys(pairs.texts))
+        count = max(1, round(share * (size - 1)))
+        known = chosen(captions, count, chosen_settings.seed, read_words())
+
+    def hard(caption: str, rng: random.Random) -> list[str]:
+        made = list(known.get(caption, ()))
+        return rng.sample(made, len(made))
+
+    return Batches(
+        cache=pairs,
+        images=tuple(range(len(pairs))),
+        shapes={index: tuple(pairs.latents.shape[1:]) for index in range(len(pairs))},
+        size=size,
+        timesteps=LEVELS,
+        seed=chosen_settings.seed,
+        hard_share=share,
+        hard_captions=hard,
+    )

@@ -1,0 +1,100 @@
+"""The sweep's short cuts compute what the nodes and the trainer do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from comfyui_softrepa import injection
+from comfyui_softrepa.demo import evaluate, world
+from comfyui_softrepa.demo.base import join
+from comfyui_softrepa.demo.sweep import grid, training
+from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.tests.adapters import random_adapter
+from comfyui_softrepa.training.denoiser import Denoiser
+from comfyui_softrepa.training.engine import Engine, prepare
+from comfyui_softrepa.training.run import objective_of
+
+SAMPLING = evaluate.Sampling(steps=4)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> evaluate.Base:
+    return evaluate.load(join.make_checkpoint(tmp_path_factory.mktemp("base") / "demo.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model.load(precision=torch.float32)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_it_paints_what_the_nodes_paint(base: evaluate.Base, model: Model, strength: float):
+    adapter = random_adapter(blocks=3, width=training.WIDTH, offset_width=training.WIDTH)
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(3, seed=0)]
+    patched = injection.apply(
+        base.model, injection.make_application(base.model.model, adapter, strength)
+    )
+    expected = evaluate.paint(base, prompts, [1, 2, 3], SAMPLING, patched).astype(int)
+    painted = model.paint(prompts, [1, 2, 3], adapter, SAMPLING, strength).astype(int)
+    plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
+    assert np.abs(painted - expected).max() <= 2
+    assert np.abs(plain - expected).max() > 20
+
+
+@pytest.mark.parametrize("objective", ["softrepa", "agsm"])
+def test_its_gradients_are_the_trainers(base: evaluate.Base, model: Model, objective: str):
+    chosen = training.settings(
+        objective=objective, batch_size=3, tokens=2, layers="0,2", hard_share=0.5, normalise=True
+    )
+    scenes = grid.training_scenes()[:6]
+    pairs = training.Pairs.drawn(model, scenes, 0)
+    batch = training.batches_of(pairs, chosen)[0]
+    live = training.start_of(chosen).copy("cpu", trainable=True)
+    average = training.start_of(training.settings(objective=objective, tokens=2, layers="0,2",
+                                                  seed=1)).copy("cpu", False)  # fmt: skip
+    loss = training.loss_of(model, objective_of(chosen), batch, pairs, live, average)
+    loss.backward()
+    short = {name: tensor.grad.clone() for name, tensor in live.tensors.items()}
+
+    texts = []
+    for name in batch.captions:
+        context, pooled = base.clip.encode_from_tokens(base.clip.tokenize(name), True)
+        texts.append(_Text(context[0], pooled[0]))
+    again = training.start_of(chosen).copy("cpu", trainable=True)
+    denoiser = Denoiser(base.model)
+    latents = torch.stack([pairs.latent(image) for image in batch.images])
+    task = prepare(denoiser, batch, latents, texts)
+    outcome = Engine(denoiser, objective_of(chosen), 4).accumulate(task, again, average, range(3))
+    torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
+    for name, tensor in again.tensors.items():
+        scale = float(tensor.grad.abs().max())
+        assert scale > 0
+        torch.testing.assert_close(short[name], tensor.grad, rtol=1e-3, atol=1e-3 * scale)
+
+
+def test_no_prompt_of_the_evaluation_is_trained_on():
+    trained = {world.caption(world.canonical(scene)) for scene in grid.training_scenes()}
+    asked = [world.canonical(scene) for scene in world.held_out_scenes(500, grid.PROMPTS_SEED)]
+    assert grid.PROMPTS >= 500 and len(trained) > 300
+    assert not trained & {world.caption(scene) for scene in asked}
+
+
+def test_findings_are_kept_and_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(grid, "PROMPTS", 3)
+    monkeypatch.setattr(grid, "PAIRS", 8)
+    file = tmp_path / "results.jsonl"
+    trial = grid.Trial({**grid.COMMON, "objective": "softrepa", "batch_size": 2}, at=(1, 2))
+    grid.run(file, [trial])
+    found = file.read_text()
+    assert [entry["steps"] for entry in grid.read(file)] == [1, 2]
+    grid.run(file, [trial])
+    assert file.read_text() == found
+    assert grid.table(file).count("| softrepa |") == 2
+
+
+class _Text:
+    def __init__(self, context: torch.Tensor, pooled: torch.Tensor) -> None:
+        self.context, self.pooled = context, pooled
