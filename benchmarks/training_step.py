@@ -1,4 +1,4 @@
-"""A training step against the bare denoiser evaluations it must do, and its memory over B.
+"""A training step against the bare denoiser evaluations it must do.
 
     COMFYUI_PATH=... python benchmarks/training_step.py [--cpu] [--repeats 7]
 
@@ -11,11 +11,8 @@ what is printed is the median of their ratios.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,55 +21,46 @@ from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-TIME_TARGET, MEMORY_TARGET = 1.05, 1.2
+TARGET = 1.05
 CHANNELS, CONTEXT, POOLED, LENGTH = 16, 4096, 2048, 77
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cpu", action="store_true")
+    parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--depth", type=int, default=4, help="of the MMDiT; its width is 64 x this")
     parser.add_argument("--side", type=int, default=16, help="of the latents")
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--micro-batch", type=int, default=4)
-    parser.add_argument(
-        "--peak", type=int, help="only print peak bytes of a step at this batch size"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="of a CPU; waiting ones count too")
     options = parser.parse_args()
-    import_pack(options.cpu)
-    if options.threads:
-        import torch
-
-        torch.set_num_threads(options.threads)
-    if options.peak:
-        print(peak(options, options.peak))
-        return 0
+    start(options)
     for objective in ("softrepa", "agsm"):
         for micro_batch in sorted({options.batch_size, max(1, options.batch_size // 2)}):
             ratios = step_ratios(options, objective, micro_batch)
             report = f"{objective}, B {options.batch_size}, micro-batch {micro_batch}: step / bare"
-            print(f"{report} {spread(ratios)} (target <= {TIME_TARGET})", flush=True)
-    peaks = {size: peak_elsewhere(size) for size in (4, 16)}
-    ratio = peaks[16] / peaks[4]
-    print(f"peak memory of a step: B 4 {peaks[4] / 1e6:.0f} MB, B 16 {peaks[16] / 1e6:.0f} MB, "
-          f"ratio {ratio:.3f} (target <= {MEMORY_TARGET})")  # fmt: skip
+            print(f"{report} {spread(ratios)} (target <= {TARGET})", flush=True)
     return 0
 
 
-def import_pack(cpu: bool) -> None:
-    """ComfyUI from COMFYUI_PATH, then the pack under its development name."""
-    spec = importlib.util.spec_from_file_location(
-        "comfyui_softrepa", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = package
-    spec.loader.exec_module(package)
+def arguments(about: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--threads", type=int, default=1, help="of a CPU; waiting ones count too")
+    return parser
+
+
+def start(options: argparse.Namespace) -> None:
+    """The pack under its development name, and ComfyUI from COMFYUI_PATH."""
+    path = ROOT / "host" / "pack.py"
+    spec = importlib.util.spec_from_file_location("host_pack", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.import_pack()
+    import torch
     from comfyui_softrepa.training import comfy_model
 
-    flags = ["--use-pytorch-cross-attention", *(["--cpu"] if cpu else [])]
+    flags = ["--use-pytorch-cross-attention", *(["--cpu"] if options.cpu else [])]
     comfy_model.start(comfy_model.find_comfyui(), flags)
+    torch.set_num_threads(options.threads)
 
 
 def denoiser(depth: int) -> Any:
@@ -111,7 +99,7 @@ def denoiser(depth: int) -> Any:
     return Denoiser(comfy.model_patcher.ModelPatcher(model, device, torch.device("cpu")))
 
 
-def problem(made: Any, options: argparse.Namespace, size: int, banks: int) -> tuple[Any, Any]:
+def problem(made: Any, depth: int, side: int, size: int, banks: int) -> tuple[Any, Any]:
     """A batch of this size on the device, and tokens for it."""
     import torch
     from comfyui_softrepa.training.batches import Batch
@@ -127,17 +115,17 @@ def problem(made: Any, options: argparse.Namespace, size: int, banks: int) -> tu
         for _ in range(size)
     ]
     candidates = tuple((i, *(j for j in range(size) if j != i)) for i in range(size))
-    shape = (CHANNELS, options.side, options.side)
+    shape = (CHANNELS, side, side)
     noise = torch.randn(1, *shape, generator=generator)
     batch = Batch(tuple(range(size)), tuple(map(str, range(size))), candidates, 500, noise)
     task = prepare(made, batch, torch.randn(size, *shape, generator=generator), texts)
-    rows = min(5, options.depth)
+    rows = min(5, depth)
     tokens = initial_tokens(
         banks=banks,
         rows=rows,
         tokens=4,
-        width=64 * options.depth,
-        offset_width=64 * options.depth,
+        width=64 * depth,
+        offset_width=64 * depth,
         architecture="mmdit",
         placement="prepend",
         layers=tuple(map(str, range(rows))),
@@ -163,7 +151,7 @@ def step(
     from comfyui_softrepa.injection import make_application, model_options
 
     engine = engine_of(made, objective, micro_batch)
-    task, live = problem(made, options, size, engine.objective.BANKS)
+    task, live = problem(made, options.depth, options.side, size, engine.objective.BANKS)
     average = live.copy(made.device, trainable=False)
     optimizer = torch.optim.AdamW(list(live.tensors.values()))
     wire = {**engine.base_options, **model_options(make_application(made.model, live.adapter))}
@@ -218,50 +206,6 @@ def timed(made: Any, run: Callable[[], None]) -> float:
 
 def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.3f} [{min(values):.3f} ... {max(values):.3f}]"
-
-
-def peak(options: argparse.Namespace, size: int) -> int:
-    """Peak bytes above the loaded model over two of a step's rows, at micro-batch 4.
-
-    Rows are done one after another, so that two show what all would take.
-    """
-    import torch
-
-    made = denoiser(options.depth)
-    task, live = problem(made, options, size, 1)
-    engine = engine_of(made, "softrepa", 4)
-    if made.device.type == "cuda":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        engine.accumulate(task, live, None, range(2))
-        return torch.cuda.max_memory_allocated() - before + held_by(task)
-    gc.collect()
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark starts anew
-    engine.accumulate(task, live, None, range(2))
-    return resident("VmHWM") - before + held_by(task)
-
-
-def resident(entry: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(entry))
-
-
-def held_by(task: Any) -> int:
-    """The batch itself: noised latents, targets, encoded captions."""
-    tensors = [task.noisy.x, task.noisy.target]
-    tensors += [tensor for entry in task.conditions.entries for tensor in entry.values()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def peak_elsewhere(size: int) -> int:
-    """`peak` in a process of its own, on a model whose activations outweigh its inputs."""
-    model = ["--depth=6", "--side=32"]
-    command = [sys.executable, __file__, *sys.argv[1:], *model, f"--peak={size}"]
-    # glibc: freed tensors go back at once, so that fragments do not count as use.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return int(found.stdout.split()[-1])
 
 
 if __name__ == "__main__":

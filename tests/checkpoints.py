@@ -1,14 +1,17 @@
 """Small checkpoints of random weights that a stock ComfyUI loads natively, made by the tests.
 
 SD3 of any depth loads: its hidden width is 64 x depth. CLIP-L alone is a valid text encoder and a
-TAESD a valid VAE. A U-Net loads as SD1.5 with fewer levels, as long as its width is 320.
+TAESD a valid VAE. A U-Net loads as SD1.5 with fewer levels, as long as its width is 320, and as
+SDXL as long as its input blocks are SDXL's.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import comfy.clip_model
 import comfy.ldm.modules.diffusionmodules.mmdit
@@ -19,21 +22,38 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+_CLIP = {"max_position_embeddings": 77, "vocab_size": 49408, "eos_token_id": 49407}
 _CLIP_L = {
+    **_CLIP,
     "hidden_act": "quick_gelu",
     "hidden_size": 768,
     "intermediate_size": 3072,
-    "max_position_embeddings": 77,
     "num_attention_heads": 12,
     "num_hidden_layers": 12,
-    "vocab_size": 49408,
-    "eos_token_id": 49407,
+}
+_CLIP_G = {
+    **_CLIP,
+    "hidden_act": "gelu",
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_attention_heads": 20,
+    "num_hidden_layers": 32,
 }
 
 
-def write_sd3(path: Path, depth: int = 2, dtype: torch.dtype = torch.float16) -> Path:
-    """An SD3 checkpoint of this depth for CheckpointLoaderSimple; about 260 MB, mostly CLIP-L."""
-    network = _mmdit(depth)
+def write_sd3(
+    path: Path,
+    depth: int = 2,
+    dtype: torch.dtype = torch.float16,
+    qk_norm: bool = False,
+    dual_attention: Sequence[int] = (),
+) -> Path:
+    """An SD3 checkpoint of this depth for CheckpointLoaderSimple; about 260 MB, mostly CLIP-L.
+
+    qk_norm: as all of SD3.5 has it. dual_attention: blocks with the second attention of SD3.5
+    medium (MMDiT-X).
+    """
+    network = _mmdit(depth, qk_norm, dual_attention)
     weights = {
         **_prefixed("model.diffusion_model.", _random(network, seed=depth, dtype=dtype)),
         **_prefixed("text_encoders.clip_l.transformer.", clip_l()),
@@ -42,17 +62,61 @@ def write_sd3(path: Path, depth: int = 2, dtype: torch.dtype = torch.float16) ->
     return _save(path, weights)
 
 
-def write_sd15(path: Path, dtype: torch.dtype = torch.float16) -> Path:
-    """A checkpoint that loads as SD1.5: the real width of 320, two levels in place of four."""
+def write_sd15(path: Path, dtype: torch.dtype = torch.float16, full: bool = False) -> Path:
+    """A checkpoint that loads as SD1.5: the real width of 320, two levels in place of four.
+
+    full: all of SD1.5's U-Net, 860 million parameters; about 2 GB.
+    """
+    if full:
+        network = _unet(
+            num_res_blocks=[2, 2, 2, 2],
+            channel_mult=[1, 2, 4, 4],
+            transformer_depth=[1] * 6 + [0] * 2,
+            transformer_depth_output=[1] * 9 + [0] * 3,
+        )
+    else:
+        network = _unet(
+            num_res_blocks=[1, 1],
+            channel_mult=[1, 2],
+            transformer_depth=[1, 1],
+            transformer_depth_output=[1] * 4,
+        )
     weights = {
-        **_prefixed("model.diffusion_model.", _random(_unet(), seed=15, dtype=dtype)),
+        **_prefixed("model.diffusion_model.", _random(network, seed=15, dtype=dtype)),
         **_prefixed("cond_stage_model.transformer.", clip_l()),
         **_prefixed("first_stage_model.", _taesd(4)),
     }
     return _save(path, weights)
 
 
-def _mmdit(depth: int) -> torch.nn.Module:
+def write_sdxl(path: Path, dtype: torch.dtype = torch.float16) -> Path:
+    """A checkpoint that loads as SDXL, with both text encoders; about 3.5 GB.
+
+    Width, levels and input blocks are SDXL's (2, 2, 10 and 10 transformer blocks); the middle and
+    output blocks have one transformer block where SDXL has 2 or 10.
+    """
+    network = _unet(
+        num_res_blocks=[2, 2, 2],
+        channel_mult=[1, 2, 4],
+        transformer_depth=[0, 0, 2, 2, 10, 10],
+        transformer_depth_output=[0] * 3 + [1] * 6,
+        context_dim=2048,
+        adm_in_channels=2816,
+        num_classes="sequential",
+        num_heads=-1,
+        num_head_channels=64,
+        use_linear_in_transformer=True,
+    )
+    weights = {
+        **_prefixed("model.diffusion_model.", _random(network, seed=10, dtype=dtype)),
+        **_prefixed("conditioner.embedders.0.transformer.", clip_l()),
+        **_prefixed("conditioner.embedders.1.model.transformer.", _clip(_CLIP_G)),
+        **_prefixed("first_stage_model.", _taesd(4)),
+    }
+    return _save(path, weights)
+
+
+def _mmdit(depth: int, qk_norm: bool, dual_attention: Sequence[int]) -> torch.nn.Module:
     return comfy.ldm.modules.diffusionmodules.mmdit.OpenAISignatureMMDITWrapper(
         patch_size=2,
         depth=depth,
@@ -65,36 +129,37 @@ def _mmdit(depth: int) -> torch.nn.Module:
             "target": "torch.nn.Linear",
             "params": {"in_features": 4096, "out_features": 64 * depth},
         },
+        qk_norm="rms" if qk_norm else None,
+        x_block_self_attn_layers=list(dual_attention),
         device="meta",
         operations=comfy.ops.disable_weight_init,
     )
 
 
-def _unet() -> torch.nn.Module:
+def _unet(**shape: Any) -> torch.nn.Module:
     return comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel(
         image_size=32,
         in_channels=4,
         out_channels=4,
         model_channels=320,
-        num_res_blocks=[1, 1],
-        channel_mult=[1, 2],
-        transformer_depth=[1, 1],
-        transformer_depth_output=[1, 1, 1, 1],
-        transformer_depth_middle=1,
-        context_dim=768,
-        num_heads=8,
         use_spatial_transformer=True,
+        transformer_depth_middle=1,
         legacy=False,
         device="meta",
         operations=comfy.ops.disable_weight_init,
+        **{"context_dim": 768, "num_heads": 8, **shape},
     )
 
 
 @functools.cache
 def clip_l() -> dict[str, Tensor]:
     """CLIP-L of random embeddings whose residual branches are zero, in half precision."""
+    return _clip(_CLIP_L)
+
+
+def _clip(config: dict[str, Any]) -> dict[str, Tensor]:
     model = comfy.clip_model.CLIPTextModel(
-        _CLIP_L, torch.float16, "meta", comfy.ops.disable_weight_init
+        config, torch.float16, "meta", comfy.ops.disable_weight_init
     )
     weights = {}
     for name, meta in model.state_dict().items():
@@ -130,7 +195,7 @@ def _random(network: torch.nn.Module, seed: int, dtype: torch.dtype) -> dict[str
 
 
 def _normal(shape: torch.Size, seed: int, std: float) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * std
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).mul_(std)
 
 
 def _prefixed(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,25 +6,51 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.golden_models import relative_error
+from comfyui_softrepa.tests.training.command import TRAIN
+from comfyui_softrepa.training import cli
 from comfyui_softrepa.training.log import read_log
 
-TRAIN = Path(__file__).resolve().parents[2] / "training" / "train.py"
+
+@pytest.fixture(scope="module")
+def trained_model(tmp_path_factory) -> list[str]:
+    """Flags for a model that tells captions apart, with pictures it knows.
+
+    To a model of random weights all captions are nearly alike: the contrastive gradient is the
+    difference of near-equal numbers, whose rounding AdamW would blow up to full steps.
+    """
+    folder = tmp_path_factory.mktemp("demo")
+    world.write_folder(folder / "pictures", 8, seed=3)
+    checkpoint = join.make_checkpoint(folder / "demo.safetensors")
+    named = {"checkpoint": checkpoint, "data": folder / "pictures", "cache": folder / "cache"}
+    return [f"--{name}={value}" for name, value in named.items()]
 
 
 @pytest.mark.parametrize("objective", ["softrepa", "agsm"])
-def test_two_processes_equal_one(flags, train, tmp_path, objective: str) -> None:
+def test_two_processes_equal_one(trained_model, tmp_path, objective: str) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    one.mkdir(), two.mkdir()
-    # To a model of random weights all captions are nearly alike: the contrastive gradient alone is
-    # the difference of near-equal numbers, whose rounding Adam would blow up to full steps.
-    more = ("--own-weight=1", "--steps=4", "--no-tensorboard", "--micro-batch=2")
-    more = (f"--objective={objective}", *more)
-    assert train(one, *more) == 0
+    shared = [*trained_model, f"--objective={objective}", "--resolution=64", "--steps=4"]
+    shared += ["--batch-size=3", "--micro-batch=2", "--no-tensorboard", "--cpu"]
+    assert cli.main([*shared, f"--output={one / 'adapter.safetensors'}"]) == 0
+    run_two([*shared, f"--output={two / 'adapter.safetensors'}"])
+    adapters = [files.read(folder / "adapter.safetensors") for folder in (one, two)]
+    for name in ("tokens", "offsets"):
+        found, expected = (getattr(adapter, name) for adapter in (adapters[1], adapters[0]))
+        error = relative_error(found, expected)
+        print(f"{objective} {name}: {error:.1e}")
+        assert error < 1e-5
+    for first, second in zip(*(read_log(p / "adapter.log.jsonl") for p in (one, two)), strict=True):
+        assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
+        assert second["accuracy"] == first["accuracy"]
+
+
+def run_two(arguments: list[str]) -> None:
+    """The command line as torchrun would start it twice."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -32,13 +58,6 @@ def test_two_processes_equal_one(flags, train, tmp_path, objective: str) -> None
     processes = []
     for rank in range(2):
         environment = {**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        command = [sys.executable, str(TRAIN), *flags(two, *more), "--cpu"]
+        command = [sys.executable, str(TRAIN), *arguments]
         processes.append(subprocess.Popen(command, env=environment))
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    adapters = [files.read(folder / "adapter.safetensors") for folder in (one, two)]
-    for name in ("tokens", "offsets"):
-        found, expected = (getattr(adapter, name) for adapter in (adapters[1], adapters[0]))
-        assert relative_error(found, expected) < 1e-5
-    for first, second in zip(*(read_log(p / "adapter.log.jsonl") for p in (one, two)), strict=True):
-        assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
-        assert second["accuracy"] == first["accuracy"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 import sys
-import types
 
 import pytest
+from comfyui_softrepa.tests.training import board
 from comfyui_softrepa.training import files, plot
 from comfyui_softrepa.training.log import Log, read_log
 from PIL import Image
@@ -32,37 +32,36 @@ def test_a_new_run_starts_an_empty_log(tmp_path) -> None:
     assert read_log(path) == []
 
 
-def test_tensorboard_gets_every_number_where_it_is_installed(tmp_path, monkeypatch) -> None:
-    written = []
-
-    class SummaryWriter:
-        def __init__(self, folder: str, purge_step: int) -> None:
-            written.append((folder, purge_step))
-
-        def add_scalar(self, *entry) -> None:
-            written.append(entry)
-
-        def close(self) -> None:
-            written.append("closed")
-
-    board = types.ModuleType("torch.utils.tensorboard")
-    board.SummaryWriter = SummaryWriter
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
-    log = Log(tmp_path / "a.log.jsonl", 0, 1, tensorboard=True)
-    log.step(step=1, loss=2.0, accuracy=1.0, val_by_timestep={"0-199": {"loss": 3.0}})
+def test_tensorboard_gets_every_number(tmp_path) -> None:
+    log = Log(tmp_path / "a.log.jsonl", 0, 2, tensorboard=True)
+    log.step(step=1, loss=2.5, accuracy=1.0, val_by_timestep={"0-199": {"loss": 3.0}})
+    log.step(step=2, loss=1.5, accuracy=0.5)
     log.close()
-    assert written == [
-        (str(tmp_path / "a.tensorboard"), 1),
-        ("loss", 2.0, 1),
-        ("accuracy", 1.0, 1),
-        ("val_by_timestep/0-199/loss", 3.0, 1),
-        "closed",
-    ]
+    assert board.scalars(tmp_path / "a.tensorboard") == {
+        "loss": [(1, 2.5), (2, 1.5)],
+        "accuracy": [(1, 1.0), (2, 0.5)],
+        "val_by_timestep/0-199/loss": [(1, 3.0)],
+    }
+
+
+def test_tensorboard_forgets_what_a_resumed_run_repeats(tmp_path) -> None:
+    for start, losses in ((0, (1.0, 2.0, 3.0)), (1, (5.0, 6.0))):
+        log = Log(tmp_path / "a.log.jsonl", start, 3, tensorboard=True)
+        for step, loss in enumerate(losses, start + 1):
+            log.step(step=step, loss=loss, accuracy=0.0)
+        log.close()
+    assert board.scalars(tmp_path / "a.tensorboard")["loss"] == [(1, 1.0), (2, 5.0), (3, 6.0)]
 
 
 def test_no_tensorboard_is_no_fault(tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    Log(tmp_path / "a.log.jsonl", 0, 1, tensorboard=True).close()
+    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if not installed
+    log = Log(tmp_path / "a.log.jsonl", 0, 1, tensorboard=True)
+    log.step(step=1, loss=1.0, accuracy=0.0)
+    log.close()
+    assert len(read_log(tmp_path / "a.log.jsonl")) == 1
+    assert not (tmp_path / "a.tensorboard").exists()
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from comfyui_softrepa.injection import make_application
 from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.tests.training import board
 from comfyui_softrepa.training import comfy_model
 from comfyui_softrepa.training.log import read_log
 from comfyui_softrepa.training.loop import Loop
@@ -41,6 +42,16 @@ def test_leaves_adapter_log_plot_and_best(finished) -> None:
         assert {"loss", "accuracy", "lr", "seconds"} <= set(entry)
         assert 0.0 <= entry["accuracy"] <= 1.0
     assert len(steps[3]["val_by_timestep"]) == 5 and "val_loss" not in steps[4]
+
+
+def test_tensorboard_shows_what_the_log_holds(finished) -> None:
+    shown = board.scalars(finished.log.parent / "adapter.tensorboard")
+    steps = read_log(finished.log)
+    for name in ("loss", "accuracy", "lr", "seconds", "val_loss"):
+        logged = [(entry["step"], entry[name]) for entry in steps if name in entry]
+        assert [step for step, _ in shown[name]] == [step for step, _ in logged]
+        assert [v for _, v in shown[name]] == pytest.approx([v for _, v in logged], rel=1e-6)
+    assert sum(name.startswith("val_by_timestep/") for name in shown) == 10
 
 
 def test_adapter_fits_its_model_and_tells_how_to_repeat_the_run(finished, sd3) -> None:
