@@ -2,6 +2,7 @@
 
 python noxfile.py tests        the whole test suite against a real ComfyUI
 python noxfile.py demo         the method at work, from a checkpoint to pictures
+python noxfile.py sweep        the demo's table of settings, as far as it is not there yet
 python noxfile.py lint
 python noxfile.py benchmarks
 """
@@ -89,6 +90,7 @@ def tests(session: nox.Session) -> None:
     # shared cores.
     session.env["OMP_NUM_THREADS"] = "1"
     _run(session, "-m", "ruff", "check", ".")
+    _run(session, "host/chromium.py")
     _run(session, "-m", "pytest", "tests", *session.posargs)
 
 
@@ -103,6 +105,13 @@ def lint(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """The demo: a real server, the same prompts and seeds with and without an adapter."""
     _run(session, "demo/run.py", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def sweep(session: nox.Session) -> None:
+    """Findings that demo/sweep/results.jsonl lacks (an hour for all), then the table of them."""
+    session.env["OMP_NUM_THREADS"] = "1"
+    _run(session, "demo/sweep", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["host"])

@@ -10,6 +10,7 @@ from .apply_conditioning import SoftREPAApplyConditioning
 from .blend import SoftREPABlend
 from .info import SoftREPAInfo
 from .loader import SoftREPALoader
+from .routes import register_routes
 from .save import SoftREPASave
 from .schedule import SoftREPASchedule
 
@@ -30,6 +31,7 @@ class SoftREPAExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         register_folder()
+        register_routes()
         return NODES
 
 

@@ -1,0 +1,167 @@
+"""ComfyUI's real front-end in a real Chromium, as one test sees it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from comfyui_softrepa.host.server import Server
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Request, Route, expect
+
+ARTEFACTS = Path(__file__).resolve().parents[1] / "build" / "browser"
+CLASSIC, VUE = "classic", "vue"
+SLOW = 60_000
+"""Milliseconds to wait for anything: shared cores are slow."""
+expect.set_options(timeout=20_000)
+_KNOWN = (
+    "Failed to load resource: the server responded with a status of 404",  # of user data not there
+    "https://api.comfy.org/",  # news that --disable-api-nodes forbids
+    " is disabled.",  # an extension that the user has switched off
+    "TypeError: Cannot read properties of undefined (reading 'id')\n    at onChange",
+)
+"""What front-end 1.32.9 complains of itself, without any pack."""
+_READY = """() => {
+    const app = window.app
+    return Boolean(app?.extensionManager?.workflow?.activeWorkflow && app.graph && app.canvas)
+        && !document.querySelector('.p-blockui-mask')
+}"""
+_DISMISS = """
+    localStorage.setItem('vueNodesBannerDismissed', 'true')
+    localStorage.setItem('comfy.vueNodesMigration.dismissed', 'true')
+"""
+
+
+@dataclass
+class Frontend:
+    """An open page. messages: (kind, text, address) of each console warning, console error and
+    uncaught error so far; the address is that of the script or of the request that failed."""
+
+    page: Page
+    server: Server
+    messages: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def complaints(self) -> list[tuple[str, str, str]]:
+        """What was warned of or failed, beyond what the front-end always complains of. A request
+        to the pack's own routes or files counts in any case."""
+        return [
+            (kind, text, where)
+            for kind, text, where in self.messages
+            if "softrepa/" in where.lower() or not any(known in text for known in _KNOWN)
+        ]
+
+    def screenshot(self, name: str, **options: Any) -> Path:
+        """Saves build/browser/<name>.png."""
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        self.page.screenshot(path=path, **options)
+        return path
+
+    def load(self, workflow: dict[str, Any]) -> None:
+        """Loads a workflow in the front-end's own format, as a file dropped on the page is."""
+        self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+        self.settle()
+
+    def load_api(
+        self, graph: dict[str, Any], places: dict[str, tuple[int, int]] | None = None
+    ) -> None:
+        """Loads an API-format graph, whose node ids must be numbers.
+
+        places: where to put nodes, by id, in pixels from the upper left of the visible canvas.
+        """
+        self.page.evaluate("graph => window.app.loadApiJson(graph, 'graph')", graph)
+        workflow = self.workflow()
+        for node in workflow["nodes"]:
+            node["pos"] = list((places or {}).get(str(node["id"]), node["pos"]))
+        if places:
+            workflow["extra"] = {"ds": {"scale": 1, "offset": [80, 110]}}
+        self.load(workflow)
+
+    def workflow(self) -> dict[str, Any]:
+        """What the front-end would save now."""
+        # As text, for playwright would turn what is undefined into null.
+        return json.loads(self.page.evaluate("() => JSON.stringify(window.app.graph.serialize())"))
+
+    def prompt(self) -> dict[str, Any]:
+        """The API-format graph that the front-end would queue now."""
+        return self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
+
+    def queue(self, timeout: float = 300.0) -> list[str]:
+        """Queues what is on the canvas, as the Run button does, and waits for the end.
+
+        timeout: seconds. Returns the file names of the pictures. Raises AssertionError where it
+        was refused or a node failed.
+        """
+        known = set(self.server.get("/history"))
+        refused = self.page.evaluate(
+            "async () => { await window.app.queuePrompt(0); return window.app.lastNodeErrors }"
+        )
+        assert not refused, refused
+        end = time.monotonic() + timeout
+        while not (done := self.server.get("/history").keys() - known):
+            assert time.monotonic() < end, "the graph has not ended"
+            self.page.wait_for_timeout(200)
+        entry = self.server.get("/history")[done.pop()]
+        assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+        outputs = entry["outputs"].values()
+        return [image["filename"] for output in outputs for image in output.get("images", ())]
+
+    def settle(self, frames: int = 4) -> None:
+        """Waits until the page has drawn a few times."""
+        self.page.evaluate(
+            """async count => {
+                while (count--) await new Promise(requestAnimationFrame)
+            }""",
+            frames,
+        )
+
+
+def open_frontend(context: BrowserContext, server: Server, settings: dict[str, Any]) -> Frontend:
+    """Opens the page in this context with these settings of the front-end, and waits till it is
+    ready. First-run dialogs are marked as seen."""
+    _write_settings(server, settings)
+    context.add_init_script(_DISMISS)
+    context.route(lambda address: server.address not in address, _nothing)
+    frontend = Frontend(context.new_page(), server)
+    frontend.page.set_default_timeout(SLOW)
+    _listen(frontend)
+    frontend.page.goto(f"http://{server.address}/", timeout=SLOW)
+    frontend.page.wait_for_function(_READY, timeout=SLOW)
+    frontend.settle()
+    return frontend
+
+
+def _write_settings(server: Server, settings: dict[str, Any]) -> None:
+    folder = server.base / "user" / "default"
+    folder.mkdir(parents=True, exist_ok=True)
+    seen = {
+        "Comfy.TutorialCompleted": True,
+        "Comfy.InstalledVersion": "1.32.9",
+        "Comfy.Notification.ShowVersionUpdates": False,
+        "Comfy.Locale": "en",
+        "Comfy.UseNewMenu": "Top",
+        "Comfy.Graph.CanvasInfo": False,
+        "Comfy.Minimap.Visible": False,
+    }
+    (folder / "comfy.settings.json").write_text(json.dumps({**seen, **settings}))
+
+
+def _nothing(route: Route, request: Request) -> None:
+    """Answers what would leave this machine: the front-end asks its makers for news."""
+    route.fulfill(status=200, content_type="application/json", body="[]")
+
+
+def _listen(frontend: Frontend) -> None:
+    def console(message: ConsoleMessage) -> None:
+        if message.type in ("warning", "error"):
+            address = message.location.get("url", "")
+            frontend.messages.append((message.type, message.text, address))
+
+    frontend.page.on("console", console)
+
+    def failure(error: Error) -> None:
+        frontend.messages.append(("pageerror", str(error), error.stack or ""))
+
+    frontend.page.on("pageerror", failure)

@@ -1,0 +1,223 @@
+"""The example workflows as a user meets them: in the template browser, on the canvas, and run.
+
+Each loaded workflow is kept as build/browser/workflow-<name>.png, the template browser as
+build/browser/templates.png.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from comfyui_softrepa.demo.workflows.files import FOLDER
+from comfyui_softrepa.demo.workflows.running import NAME, in_demo_world, run
+from comfyui_softrepa.demo.workflows.thumbnails import PROMPTS
+from comfyui_softrepa.host.frontend import Frontend, open_frontend
+from comfyui_softrepa.host.server import PACK, Server
+from PIL import Image
+from playwright.sync_api import Browser, Locator, expect
+
+PATHS = sorted(FOLDER.glob("*.json"))
+MISSING_NODES, MISSING_MODELS = "Missing Node", "Missing Models"
+_OF_DOWNLOADS = ("huggingface.co/", "Error fetching file size")
+"""The front-end asks for the size of a model that is missing; nothing here can answer."""
+_PIXELS = """image => {
+    const canvas = document.createElement('canvas')
+    canvas.width = image.naturalWidth
+    canvas.height = image.naturalHeight
+    const context = canvas.getContext('2d', { willReadFrequently: true })
+    context.drawImage(image, 0, 0)
+    const found = []
+    for (let y = 8; y < canvas.height; y += 16)
+        for (let x = 8; x < canvas.width; x += 16)
+            found.push(...context.getImageData(x, y, 1, 1).data)
+    return found
+}"""
+"""A picture's pixels, every 16th of every 16th line."""
+_BOXES = """() => window.app.graph.nodes.map(node => {
+    const [x, y, width, height] = node.getBounding()
+    return { title: node.title, id: node.id, x, y, width, height }
+})"""
+_GROUPS = "() => window.app.graph.groups.map(({ title, _bounding }) => [title, ..._bounding])"
+_CUT_OFF = """() => [...document.querySelectorAll('.comfy-markdown')]
+    .map(note => note.querySelector('.comfy-markdown-content') ?? note)
+    .filter(note => note.scrollHeight > note.clientHeight + 1)
+    .map(note => note.innerText.slice(0, 60))"""
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def opened(chromium: Browser, server: Server) -> Iterator[Frontend]:
+    """One page for all of them, with the demo world's adapter under the name that they have for
+    it: opening a page takes longer than all that is done with it."""
+    folder = server.base / "models" / "softrepa"
+    shutil.copyfile(folder / "sd3.safetensors", folder / NAME)
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    yield open_frontend(context, server, {})
+    context.close()
+    (folder / NAME).unlink()
+
+
+@pytest.fixture
+def page(opened: Frontend) -> Frontend:
+    opened.messages.clear()
+    return opened
+
+
+def test_the_template_browser_shows_them_all_with_thumbnails(open_page):
+    page = open_page()
+    dialog = _templates(page)
+    for path in PATHS:
+        card = dialog.get_by_test_id(f"template-workflow-{path.stem}")
+        expect(card).to_contain_text(path.stem)
+        card.scroll_into_view_if_needed()
+        image = card.locator("img").first
+        expect(image).to_have_js_property("complete", True)
+        with Image.open(path.with_suffix(".jpg")) as thumbnail:
+            kept = numpy.asarray(thumbnail.convert("RGB"), dtype=float)
+        shown = numpy.array(image.evaluate(_PIXELS), dtype=float).reshape(32, 32, 4)
+        # Browsers and Pillow decode a JPEG alike to a few steps of 255.
+        assert abs(shown[..., :3] - kept[8::16, 8::16]).max() < 16, path.stem
+    page.screenshot("templates")
+    assert not page.complaints()
+
+
+def test_it_loads_whole_and_runs(page, path):
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    _templates(page).get_by_test_id(f"template-workflow-{path.stem}").click()
+    page.page.wait_for_function(
+        "([name, count]) => window.app.extensionManager.workflow.activeWorkflow?.filename === name"
+        " && window.app.graph.nodes.length === count",
+        arg=[path.stem, len(workflow["nodes"])],
+    )
+    _decline_downloads(page, workflow)
+    page.settle()
+    page.screenshot(f"workflow-{path.stem}")
+    expect(page.page.get_by_text(MISSING_NODES)).to_have_count(0)
+    assert _saved(page.workflow()) == _saved(workflow)
+    _check_values(page, workflow)
+    _check_layout(page)
+    assert not _complaints(page)
+    if path.stem in PROMPTS:
+        page.load(in_demo_world(workflow, PROMPTS[path.stem]))
+    _check_pictures(page, run(page))
+    assert not _complaints(page)
+
+
+def _templates(frontend: Frontend) -> Locator:
+    """The template browser, at this pack's page."""
+    frontend.page.get_by_role("button", name="Templates", exact=True).click()
+    dialog = frontend.page.get_by_role("dialog")
+    dialog.get_by_text(PACK, exact=True).first.click()
+    expect(dialog.get_by_test_id(re.compile("^template-workflow-"))).to_have_count(len(PATHS))
+    return dialog
+
+
+def _decline_downloads(frontend: Frontend, workflow: dict[str, Any]) -> None:
+    """Where a model is missing, the front-end offers to download it; closes that offer."""
+    offers = [node["properties"].get("models", []) for node in workflow["nodes"]]
+    dialog = frontend.page.get_by_role("dialog")
+    for name in (model["name"] for models in offers for model in models):
+        expect(dialog).to_contain_text(MISSING_MODELS)
+        expect(dialog).to_contain_text(f"checkpoints / {name}")
+        expect(dialog.get_by_role("button", name=re.compile("^Download"))).to_be_enabled()
+        frontend.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def _saved(workflow: dict[str, Any]) -> Any:
+    """What must stay as it is when a workflow is loaded and saved."""
+    nodes = [
+        {
+            "id": node["id"],
+            "type": node["type"],
+            "title": node.get("title"),
+            "place": [round(length) for length in (*node["pos"], node["size"][0])],
+            "inputs": [(put["name"], put["type"], put["link"]) for put in node["inputs"]],
+            "outputs": [(out["name"], out["links"] or []) for out in node["outputs"]],
+            "values": node.get("widgets_values") or [],
+        }
+        for node in sorted(workflow["nodes"], key=lambda node: node["id"])
+    ]
+    groups = [(group["title"], group["bounding"]) for group in workflow["groups"]]
+    return nodes, sorted(workflow["links"]), groups
+
+
+def _check_values(frontend: Frontend, workflow: dict[str, Any]) -> None:
+    """What the front-end would queue has the values of the file, under the names of the schema."""
+    info = frontend.server.get("/object_info")
+    for number, node in frontend.prompt().items():
+        schema = info[node["class_type"]]["input"]
+        inputs = {**schema.get("required", {}), **schema.get("optional", {})}
+        assert {*schema.get("required", {})} <= {*node["inputs"]} <= {*inputs}
+        for name, value in node["inputs"].items():
+            kind, options = inputs[name][0], (inputs[name][1:] or [{}])[0]
+            if isinstance(value, list):
+                (source,) = [one for one in workflow["nodes"] if one["id"] == int(value[0])]
+                assert source["outputs"][value[1]]["type"] == kind, f"{number} {name}"
+            elif kind in ("INT", "FLOAT"):
+                assert options["min"] <= value <= options["max"], f"{number} {name}"
+            elif kind == "STRING":
+                assert isinstance(value, str), f"{number} {name}"
+            elif name not in ("ckpt_name", "adapter"):
+                choices = kind if isinstance(kind, list) else options["options"]
+                assert value in choices, f"{number} {name}"
+
+
+def _check_layout(frontend: Frontend) -> None:
+    """Nothing overlaps, and every node is inside a group or outside all of them."""
+    boxes = frontend.page.evaluate(_BOXES)
+    for one, other in itertools.combinations(boxes, 2):
+        assert not _overlap(_corners(one), _corners(other)), f"{one} and {other}"
+    groups = [(x, y, x + w, y + h) for _, x, y, w, h in frontend.page.evaluate(_GROUPS)]
+    for one, other in itertools.combinations(groups, 2):
+        assert not _overlap(one, other)
+    for box in boxes:
+        left, top, right, bottom = _corners(box)
+        for group in groups:
+            inside = group[0] <= left and group[1] <= top and right <= group[2]
+            assert not _overlap((left, top, right, bottom), group) or (
+                inside and bottom <= group[3]
+            ), f"{box} and group {group}"
+    assert frontend.page.evaluate(_CUT_OFF) == []
+
+
+def _corners(box: dict[str, float]) -> tuple[float, float, float, float]:
+    return box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return across > 0 and down > 0
+
+
+def _check_pictures(frontend: Frontend, names: list[str]) -> None:
+    """64 x 64 pixels, not blank; where there are two, they differ."""
+    pictures = []
+    for name in names:
+        with Image.open(frontend.server.base / "output" / name) as picture:
+            pictures.append(numpy.asarray(picture.convert("RGB"), dtype=float))
+    assert 1 <= len(pictures) <= 2
+    assert all(picture.shape == (64, 64, 3) for picture in pictures)
+    assert all(picture.std() > 10 for picture in pictures)
+    assert len(pictures) == 1 or (pictures[0] != pictures[1]).any()
+
+
+def _complaints(frontend: Frontend) -> list[tuple[str, str, str]]:
+    return [
+        complaint
+        for complaint in frontend.complaints()
+        if not any(known in complaint[1] + complaint[2] for known in _OF_DOWNLOADS)
+    ]

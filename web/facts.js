@@ -1,0 +1,47 @@
+/** What the server tells about adapter and model files, kept until node definitions are refreshed. */
+
+export class Facts {
+  #api
+  #changed
+  #known = new Map()
+
+  /** changed: called when an answer has come. */
+  constructor(api, changed) {
+    this.#api = api
+    this.#changed = changed
+  }
+
+  forget() {
+    this.#known.clear()
+  }
+
+  /** The adapter's facts; {error} where it cannot be read; null while that is not known. */
+  adapter(name) {
+    return this.#ask('adapter', { name })
+  }
+
+  /** The same for a model file; `architecture` is null where it was not recognised. */
+  model({ folder, name }) {
+    return this.#ask('model', { folder, name })
+  }
+
+  #ask(route, query) {
+    const address = `/softrepa/${route}?${new URLSearchParams(query)}`
+    if (!this.#known.has(address)) {
+      this.#known.set(address, null)
+      this.#load(address)
+    }
+    return this.#known.get(address)
+  }
+
+  async #load(address) {
+    let answer
+    try {
+      answer = await (await this.#api.fetchApi(address)).json()
+    } catch {
+      answer = { error: '' } // the server is away; the nodes work without these panels
+    }
+    this.#known.set(address, answer)
+    this.#changed()
+  }
+}

@@ -1,0 +1,109 @@
+/** What feeds a node, as far as the graph tells before it runs. Anything not understood is given as
+ * unknown (null), never guessed. */
+
+const NEVER = 2
+const BYPASS = 4
+const SUBGRAPH_INPUT = -10
+const DEEPEST = 200
+const MODEL_FILES = { ckpt_name: 'checkpoints', unet_name: 'diffusion_models' }
+
+/** Every node on the canvas and in its subgraphs. */
+export function allNodes(app) {
+  const root = app.rootGraph ?? app.graph
+  if (!root) return []
+  return [root, ...(root.subgraphs?.values() ?? [])].flatMap((graph) => graph.nodes ?? [])
+}
+
+export function widgetOf(node, name) {
+  return node.widgets?.find((widget) => widget.name === name)
+}
+
+/** Whether a widget's value comes over a link instead. */
+export function isLinked(node, name) {
+  const linked = (input) => input.link != null && (input.widget?.name ?? input.name) === name
+  return Boolean(node.inputs?.some(linked))
+}
+
+/** Names of the adapter files that reach this node's `adapter` input, or null. */
+export function adapterNames(app, node) {
+  return collect(app, node, 'SOFTREPA', (origin) =>
+    origin.comfyClass === 'SoftREPALoader' ? { loader: origin, ...chosen(origin, 'adapter') } : null
+  )
+}
+
+/** The model files, {folder, name}, that reach this node's `model` input, or null. */
+export function modelFiles(app, node) {
+  return collect(app, node, 'MODEL', (origin) => {
+    for (const [widget, folder] of Object.entries(MODEL_FILES)) {
+      if (widgetOf(origin, widget)) return { folder, ...chosen(origin, widget) }
+    }
+    return null
+  })
+}
+
+/** The file a loader's list is set to; name is null where it is linked or not on this server. */
+function chosen(node, name) {
+  const { value, options } = widgetOf(node, name) ?? {}
+  const known = Array.isArray(options?.values) && options.values.includes(value)
+  return { name: known && !isLinked(node, name) ? value : null }
+}
+
+/** Follows links of one type upstream to their sources. `sourceOf` tells what a node without such
+ * an input is; null from it, or a dead end, makes the whole answer null. */
+function collect(app, node, type, sourceOf) {
+  const found = []
+  const open = [node]
+  const seen = new Set(open)
+  while (open.length) {
+    const current = open.pop()
+    const inputs = (current.inputs ?? []).filter((input) => input.type === type)
+    const origins = inputs.flatMap((input) => feeding(app, current, input, 0))
+    if (!origins.length) return null
+    for (const origin of origins) {
+      if (!origin || seen.size > DEEPEST) return null
+      if (seen.has(origin)) continue
+      seen.add(origin)
+      if (origin.inputs?.some((input) => input.type === type)) {
+        open.push(origin)
+        continue
+      }
+      const source = sourceOf(origin)
+      if (!source?.name) return null
+      found.push(source)
+    }
+  }
+  return found
+}
+
+/** The nodes whose output reaches this input: none where nothing is connected, a null among them
+ * where that cannot be told. A subgraph that is used twice can give several. */
+export function feeding(app, node, input, depth = 0) {
+  if (input?.link == null) return []
+  const graph = node.graph
+  const link = graph?.getLink?.(input.link) ?? graph?.links?.[input.link]
+  if (!link || depth > DEEPEST) return [null]
+  return outputOf(app, graph, link.origin_id, link.origin_slot, depth + 1)
+}
+
+function outputOf(app, graph, id, slot, depth) {
+  if (id === SUBGRAPH_INPUT) {
+    const outside = allNodes(app).filter((node) => node.subgraph === graph)
+    return outside.flatMap((node) => feeding(app, node, node.inputs[slot], depth))
+  }
+  const node = graph.getNodeById(id)
+  if (!node || node.mode === NEVER) return [null]
+  if (node.mode === BYPASS) return feeding(app, node, sameType(node, slot), depth)
+  if (node.subgraph) {
+    const inner = node.subgraph.outputs?.[slot]?.linkIds?.[0]
+    return feeding(app, { graph: node.subgraph }, { link: inner }, depth)
+  }
+  if (/reroute/i.test(node.type)) return feeding(app, node, node.inputs?.[0], depth)
+  return [node.isVirtualNode ? null : node]
+}
+
+/** The input that a bypassed node passes on to this output. */
+function sameType(node, slot) {
+  const { type } = node.outputs[slot]
+  const beside = node.inputs?.[slot]
+  return beside?.type === type ? beside : node.inputs?.find((input) => input.type === type)
+}

@@ -1,0 +1,83 @@
+/** The front-end extension of ComfyUI-SoftREPA: what an adapter is, whether it fits the model, and
+ * blocks and curves to click and drag. It only ever writes the nodes' own widgets, so everything is
+ * reachable without it. */
+
+import { app } from '../../scripts/app.js'
+import { AdapterInfo } from './adapter_info.js'
+import { ApplyControls } from './apply_controls.js'
+import { Facts } from './facts.js'
+import { meeting } from './fit.js'
+import { allNodes } from './graph.js'
+import { whenChanged } from './panel.js'
+import { ScheduleCurve } from './schedule_curve.js'
+import { textsFor } from './texts.js'
+
+const VIEWS = {
+  SoftREPALoader: AdapterInfo,
+  SoftREPAApply: ApplyControls,
+  SoftREPAApplyConditioning: ApplyControls,
+  SoftREPASchedule: ScheduleCurve
+}
+
+function extension() {
+  const views = new WeakMap()
+  const locale = () => app.extensionManager?.setting?.get('Comfy.Locale')
+  const shared = {
+    app,
+    facts: new Facts(app.api, () => refreshSoon()),
+    text: (key, values) => textsFor(locale())(key, values)
+  }
+  let waiting = false
+
+  function refreshSoon() {
+    if (waiting) return
+    waiting = true
+    requestAnimationFrame(() => {
+      waiting = false
+      refresh()
+    })
+  }
+
+  function refresh() {
+    const ours = allNodes(app).filter((node) => views.has(node))
+    const misfits = new Map()
+    for (const node of ours.filter((node) => views.get(node) instanceof ApplyControls)) {
+      const found = meeting(shared, node)
+      if (found.misfit) found.loaders.forEach((loader) => misfits.set(loader, found.misfit))
+      views.get(node).refresh(found)
+    }
+    for (const node of ours) {
+      const view = views.get(node)
+      if (!(view instanceof ApplyControls)) view.refresh(misfits.get(node) ?? null)
+    }
+  }
+
+  return {
+    name: 'ComfyUI-SoftREPA',
+    setup() {
+      const style = document.createElement('link')
+      style.rel = 'stylesheet'
+      style.href = new URL('./softrepa.css', import.meta.url).href
+      document.head.append(style)
+      app.api.addEventListener('graphChanged', refreshSoon)
+      // A list's new value can come later than the front-end looks for changes.
+      for (const kind of ['click', 'keyup']) {
+        document.addEventListener(kind, refreshSoon, { capture: true, passive: true })
+      }
+    },
+    nodeCreated(node) {
+      const View = VIEWS[node.comfyClass]
+      if (!View) return
+      views.set(node, new View(node, shared))
+      whenChanged(node, refreshSoon)
+      refreshSoon()
+    },
+    afterConfigureGraph: refreshSoon,
+    refreshComboInNodes() {
+      shared.facts.forget()
+      refreshSoon()
+    }
+  }
+}
+
+app.registerExtension(extension())
