@@ -1,0 +1,1 @@
+"""The example workflows: laid out and written here, and their thumbnails painted."""

@@ -1,0 +1,142 @@
+"""The sockets and widgets of every node type that the example workflows use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+CORE, PACK = "comfy-core", "softrepa"
+"""What ComfyUI-Manager calls the packs that the nodes come from."""
+ANY_FILE = "COMBO"
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """One node type, in the order of the front-end.
+
+    sockets: inputs that only a link can fill, name -> type. optional: those of them that may stay
+    empty. widgets: name -> (type, default). outputs: name -> type. seed: the widget that the
+    front-end follows with a second one, for what happens to its value after each run. size: width
+    and height of the classic renderer, tall: the height where Vue nodes are on.
+    """
+
+    sockets: dict[str, str] = field(default_factory=dict)
+    widgets: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    size: tuple[int, int] = (240, 60)
+    tall: int = 90
+    optional: frozenset[str] = frozenset()
+    seed: str | None = None
+    pack: str = CORE
+
+
+_APPLY = {
+    "strength": ("FLOAT", 1),
+    "start_percent": ("FLOAT", 0),
+    "end_percent": ("FLOAT", 1),
+    "layers": ("STRING", ""),
+}
+_LATENT = NodeType(
+    widgets={"width": ("INT", 1024), "height": ("INT", 1024), "batch_size": ("INT", 1)},
+    outputs={"LATENT": "LATENT"},
+    size=(360, 106),
+    tall=130,
+)
+
+TYPES: dict[str, NodeType] = {
+    "CheckpointLoaderSimple": NodeType(
+        widgets={"ckpt_name": (ANY_FILE, "")},
+        outputs={"MODEL": "MODEL", "CLIP": "CLIP", "VAE": "VAE"},
+        size=(340, 98),
+        tall=115,
+    ),
+    "CLIPTextEncode": NodeType(
+        sockets={"clip": "CLIP"},
+        widgets={"text": ("STRING", "")},
+        outputs={"CONDITIONING": "CONDITIONING"},
+        size=(360, 170),
+    ),
+    "EmptyLatentImage": _LATENT,
+    "EmptySD3LatentImage": _LATENT,
+    "PrimitiveInt": NodeType(
+        widgets={"value": ("INT", 0)},
+        outputs={"INT": "INT"},
+        size=(320, 82),
+        tall=95,
+        seed="value",
+    ),
+    "KSampler": NodeType(
+        sockets={
+            "model": "MODEL",
+            "positive": "CONDITIONING",
+            "negative": "CONDITIONING",
+            "latent_image": "LATENT",
+        },
+        widgets={
+            "seed": ("INT", 0),
+            "steps": ("INT", 20),
+            "cfg": ("FLOAT", 8),
+            "sampler_name": ("COMBO", "euler"),
+            "scheduler": ("COMBO", "simple"),
+            "denoise": ("FLOAT", 1),
+        },
+        outputs={"LATENT": "LATENT"},
+        size=(300, 262),
+        tall=285,
+        seed="seed",
+    ),
+    "VAEDecode": NodeType(
+        sockets={"samples": "LATENT", "vae": "VAE"},
+        outputs={"IMAGE": "IMAGE"},
+        size=(240, 46),
+        tall=65,
+    ),
+    "SaveImage": NodeType(
+        sockets={"images": "IMAGE"},
+        widgets={"filename_prefix": ("STRING", "softrepa")},
+        size=(460, 520),
+    ),
+    "SoftREPALoader": NodeType(
+        widgets={"adapter": (ANY_FILE, "")},
+        outputs={"adapter": "SOFTREPA"},
+        size=(340, 180),
+        tall=185,
+        pack=PACK,
+    ),
+    "SoftREPAApply": NodeType(
+        sockets={"model": "MODEL", "adapter": "SOFTREPA", "schedule": "SOFTREPA_SCHEDULE"},
+        widgets=_APPLY,
+        outputs={"MODEL": "MODEL"},
+        size=(340, 430),
+        tall=440,
+        optional=frozenset({"schedule"}),
+        pack=PACK,
+    ),
+    "SoftREPAApplyConditioning": NodeType(
+        sockets={
+            "conditioning": "CONDITIONING",
+            "adapter": "SOFTREPA",
+            "schedule": "SOFTREPA_SCHEDULE",
+            "hook_kf": "HOOK_KEYFRAMES",
+        },
+        widgets={**_APPLY, "bank": ("COMBO", "positive")},
+        outputs={"CONDITIONING": "CONDITIONING"},
+        size=(340, 480),
+        tall=490,
+        optional=frozenset({"schedule", "hook_kf"}),
+        pack=PACK,
+    ),
+    "SoftREPASchedule": NodeType(
+        sockets={"schedule": "SOFTREPA_SCHEDULE"},
+        widgets={
+            "keyframes": ("STRING", "0:1, 0.5:1, 1:0"),
+            "interpolation": ("COMBO", "linear"),
+            "layers": ("STRING", ""),
+        },
+        outputs={"schedule": "SOFTREPA_SCHEDULE"},
+        size=(340, 330),
+        tall=340,
+        optional=frozenset({"schedule"}),
+        pack=PACK,
+    ),
+}

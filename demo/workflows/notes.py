@@ -1,0 +1,130 @@
+"""What the notes in the example workflows say, beside where the files come from."""
+
+from __future__ import annotations
+
+COMPARE = """
+**Off and on**: select **Apply SoftREPA**, press Ctrl+B (bypass) and run again. The seed is fixed, \
+so only the adapter differs.
+"""
+
+STRENGTH = """
+**strength**: 1 is the adapter as trained, 0 the bare model. Values between take longer, because \
+the patched blocks are computed twice.
+"""
+
+WINDOW = """
+**start_percent, end_percent**: the share of the sampling in which it acts. 0 to 0.5 arranges the \
+picture by the prompt and leaves the details to the bare model.
+"""
+
+SD3_LAYERS = """
+**layers**: empty for all blocks. Too many things in the picture? SD3 is known for that with a \
+SoftREPA adapter: write **0-1**.
+"""
+
+UNET_LAYERS = """
+**layers**: empty for the blocks it was trained for. Else **input**, **middle**, **output** or one \
+block (**input.4**), each with a weight if you like: **input:0.5**.
+"""
+
+SD3_SETTINGS = """
+28 steps at guidance (cfg) 4 are the authors' settings. SD3.5 checkpoints load in the same way; \
+their adapter is for SD3 medium, so train one for SD3.5.
+"""
+
+SDXL_SETTINGS = """
+30 steps at guidance (cfg) 7, 1024 x 1024, are the authors' settings. Fine-tuned SDXL checkpoints \
+take the same adapter.
+"""
+
+SD15_SETTINGS = """
+30 steps at guidance (cfg) 7, 512 x 512, are the authors' settings. Fine-tuned SD1.5 checkpoints \
+take the same adapter.
+"""
+
+PROMPTS = """
+Prompts that say **which** colour, **how many** and **where** show most.
+"""
+
+BEFORE_AFTER = """
+Both samplers have the same prompt, settings and seed; only the upper one's model comes straight \
+from the checkpoint. What differs between the pictures is the adapter's doing.
+
+One picture proves little. Set **Seed** to *increment* and run ten.
+
+For SDXL or SD1.5, choose their checkpoint and adapter, and set guidance (cfg) to 7.
+"""
+
+ONE_PROMPT = """
+**Apply SoftREPA** puts the adapter on both prompts, as it was trained. This node puts it on one: \
+here on the positive prompt, while the negative one stays plain.
+
+Use it for one region (after *Conditioning (Set Area)*) or for one part of a prompt schedule.
+
+It takes longer than **Apply SoftREPA**: ComfyUI computes the two prompts one after the other.
+"""
+
+BANK = """
+**bank**: an adapter trained with AGSM holds two sets of tokens. Leave *positive* here. To use the \
+other one, put a second node behind the negative prompt and choose *negative*.
+"""
+
+SCHEDULE = """
+**keyframes** are pairs of *share of the sampling* : *strength*. **0:1, 0.5:1, 1:0** is full \
+strength for the first half, then less and less. Drag the points of the curve, or type. The curve \
+multiplies the **strength** of Apply SoftREPA.
+
+**interpolation**: a straight line between points, a smooth one, or steps.
+
+**layers** of the schedule: the blocks that the curve is for; empty for all.
+"""
+
+BLOCKS = """
+**layers** of Apply SoftREPA: **0-1** uses the first two blocks only, which keeps SD3 from \
+painting too many things. Click the blocks in the node, or type: **0-2,4**, or with weights \
+**0-1:1.0,2-4:0.5**.
+
+SD1.5 and SDXL have **input**, **middle**, **output** and single blocks such as **input.4**.
+"""
+
+SCHEDULE_TRY = """
+**Try** the curve the other way round (**0:0, 0.5:1, 1:1**): the picture is arranged by the bare \
+model, and the adapter sees to colours and details.
+
+More than one curve: connect another **SoftREPA Schedule** to this one's input, with other blocks \
+in its **layers**.
+"""
+
+DEMO_FILES = """
+A model of 3 blocks that paints circles, squares and triangles, and an adapter for it. Small \
+enough for any computer; no graphics card needed.
+
+Both are made in a clone of this pack's repository:
+
+```
+python noxfile.py demo
+```
+
+Copy what it leaves in **demo/output/comfyui/models/** and name both files \
+**softrepa_demo.safetensors**:
+
+```
+ComfyUI/models/checkpoints/
+ComfyUI/models/softrepa/
+```
+
+Then press **R** on the canvas.
+"""
+
+DEMO_TRY = """
+The model was trained on careless captions, so it often gets colours, numbers and places wrong. \
+The adapter mends some of that.
+
+Its words: *a, two, three*; *red, green, blue, yellow, purple, black*; *circle, square, triangle*; \
+*left of, right of, above, below*. For example:
+
+- three green triangles above a black circle
+- a yellow square right of two purple circles
+
+Pictures are 64 x 64. Both samplers have the same seed: set it to *increment* and run a few times.
+"""

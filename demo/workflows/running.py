@@ -1,0 +1,76 @@
+"""The workflows in the real front-end, on the demo world's model in place of the one they name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.base.join import make_checkpoint
+from comfyui_softrepa.host import comfyui
+from comfyui_softrepa.host.chromium import FLAGS, provide
+from comfyui_softrepa.host.frontend import Frontend, open_frontend
+from comfyui_softrepa.host.server import install_pack, serve
+from playwright.sync_api import sync_playwright
+
+NAME = "softrepa_demo.safetensors"
+"""Of the demo world's checkpoint, and of the adapter for it."""
+
+
+@contextmanager
+def demo_frontend(adapter: Path) -> Iterator[Frontend]:
+    """An open page of a ComfyUI that has the pack, the demo world's checkpoint and this adapter."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        make_checkpoint(base / "models" / "checkpoints" / NAME)
+        (base / "models" / "softrepa").mkdir()
+        shutil.copyfile(adapter, base / "models" / "softrepa" / NAME)
+        install_pack(base)
+        with serve(comfyui.locate(), base) as server, sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=str(provide()), args=FLAGS)
+            yield open_frontend(chromium.new_context(), server, {})
+            chromium.close()
+
+
+def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any]:
+    """The workflow with the demo world's checkpoint, adapter and picture size, and this prompt in
+    place of its own, if any is given."""
+    workflow = json.loads(json.dumps(workflow))
+    for node in workflow["nodes"]:
+        kind, values = node["type"], node.get("widgets_values", [])
+        if kind in ("CheckpointLoaderSimple", "SoftREPALoader"):
+            values[0] = NAME
+            node["properties"].pop("models", None)
+        elif kind in ("EmptyLatentImage", "EmptySD3LatentImage"):
+            values[:2] = world.SIZE, world.SIZE
+        elif kind == "CLIPTextEncode" and values[0] and prompt is not None:
+            values[0] = prompt
+    return workflow
+
+
+def run(frontend: Frontend, timeout: float = 300.0) -> list[str]:
+    """Presses Run, waits for the end and returns the file names of the pictures.
+
+    Raises RuntimeError with what ComfyUI said where the workflow was refused or failed.
+    """
+    with frontend.page.expect_response("**/api/prompt") as posted:
+        frontend.page.get_by_test_id("queue-button").click()
+    answer = posted.value.json()
+    if "prompt_id" not in answer:
+        raise RuntimeError(json.dumps(answer))
+    end = time.monotonic() + timeout
+    while not (entry := frontend.server.get(f"/history/{answer['prompt_id']}")):
+        if time.monotonic() > end:
+            raise RuntimeError(f"The workflow did not end within {timeout:.0f} s.")
+        frontend.page.wait_for_timeout(200)
+    (done,) = entry.values()
+    if done["status"]["status_str"] != "success":
+        raise RuntimeError(json.dumps(done["status"]["messages"]))
+    outputs = done["outputs"].values()
+    return [image["filename"] for output in outputs for image in output.get("images", ())]

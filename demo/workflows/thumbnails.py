@@ -1,0 +1,93 @@
+"""Paints the thumbnails of the example workflows: each from the pictures its own graph gave.
+
+Every workflow is loaded in the real front-end and queued there, with the demo world's checkpoint,
+an adapter for it, its picture size and a prompt in its words in place of the named ones. All else
+is the workflow's own. The workflow of the demo world runs as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from comfyui_softrepa.demo import judge, world
+from comfyui_softrepa.host.frontend import Frontend
+from PIL import Image, ImageDraw, ImageFont
+
+from .files import FOLDER
+from .running import demo_frontend, in_demo_world, run
+
+PROMPTS = {
+    "softrepa_sd3": "three red triangles above a yellow square",
+    "softrepa_sdxl": "a black circle above two red squares",
+    "softrepa_sd15": "two purple triangles below three blue squares",
+    "softrepa_before_after": "two green circles above a purple square",
+    "softrepa_one_prompt_only": "a red square above three green circles",
+    "softrepa_schedule_and_blocks": "three black squares right of a yellow circle",
+}
+SIDE, GAP, LINE = 512, 8, 40
+QUALITY = 92
+_PAPER, _INK = (208, 208, 212), (24, 24, 27)
+
+
+def main(arguments: list[str]) -> None:
+    """Leaves a .jpg beside each workflow, and prints what the judge sees in its pictures."""
+    parser = argparse.ArgumentParser(prog="python demo/workflows thumbnails", description=__doc__)
+    parser.add_argument("--adapter", type=Path, required=True, help="for the demo checkpoint")
+    parser.add_argument("--only", nargs="*", help="names of workflows, without .json")
+    given = parser.parse_args(arguments)
+    with demo_frontend(given.adapter) as frontend:
+        for path in sorted(FOLDER.glob("*.json")):
+            if path.stem not in (given.only or path.stem):
+                continue
+            pictures = _painted(frontend, json.loads(path.read_text(encoding="utf-8")), path.stem)
+            target = path.with_suffix(".jpg")
+            _thumbnail(pictures).save(target, quality=QUALITY, subsampling=0)
+            print(f"{target.name}  {target.stat().st_size} bytes")
+
+
+def _painted(frontend: Frontend, workflow: dict[str, Any], name: str) -> dict[str, Image.Image]:
+    """The pictures of the workflow, by what they show: "" or, in this order, "without", "with"."""
+    workflow = in_demo_world(workflow, PROMPTS.get(name))
+    frontend.load(workflow)
+    pictures = {}
+    for file in sorted(run(frontend), key=lambda file: "_without_" not in file):
+        words = [word for word in ("without", "with") if f"_{word}_" in file]
+        with Image.open(frontend.server.base / "output" / file) as picture:
+            pictures["".join(words)] = picture.convert("RGB")
+    _report(name, _prompt(workflow), pictures)
+    return pictures
+
+
+def _prompt(workflow: dict[str, Any]) -> str:
+    texts = [
+        node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "CLIPTextEncode"
+    ]
+    return next(filter(None, texts))
+
+
+def _report(name: str, prompt: str, pictures: dict[str, Image.Image]) -> None:
+    scene = next(scene for scene in world.all_scenes() if world.caption(scene) == prompt)
+    print(f"{name}: {prompt}")
+    for word, picture in pictures.items():
+        right = "right" if judge.judge(picture, scene).all else "wrong"
+        print(f"  {word or 'picture'}: {right}; {judge.describe(judge.look(picture))}")
+
+
+def _thumbnail(pictures: dict[str, Image.Image]) -> Image.Image:
+    """One picture alone, or two side by side with what they show below, SIDE x SIDE pixels."""
+    if len(pictures) == 1:
+        (picture,) = pictures.values()
+        return picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    sheet = Image.new("RGB", (SIDE, SIDE), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    side = (SIDE - 3 * GAP) // 2
+    top = (SIDE - side - LINE) // 2
+    for index, (word, picture) in enumerate(pictures.items()):
+        left = GAP + index * (side + GAP)
+        sheet.paste(picture.resize((side, side), Image.Resampling.NEAREST), (left, top))
+        place = (left + side // 2, top + side + LINE // 2)
+        pen.text(place, word, _INK, ImageFont.load_default(26), anchor="mm")
+    return sheet
