@@ -30,6 +30,11 @@ class Comparison:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
 
+    def of(self, chosen: Sequence[int]) -> Comparison:
+        """The pictures at these places only."""
+        scenes = [self.scenes[at] for at in chosen]
+        return Comparison(scenes, self.before[list(chosen)], self.after[list(chosen)])
+
 
 @dataclass(frozen=True)
 class Pictures:

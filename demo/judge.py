@@ -118,6 +118,7 @@ def describe(seen: Sequence[Seen]) -> str:
     words = []
     for (colour, shape), number in kinds.items():
         count = NUMBERS[number - 1] if number <= len(NUMBERS) else str(number)
+        count = "an" if count == "a" and colour[0] in "aeiou" else count
         words.append(f"{count} {colour} {shape}{'s' if number > 1 else ''}")
     groups = _groups(seen)
     if len(groups) == 2 and len(kinds) == 2:

@@ -12,6 +12,9 @@ from .contact_sheet import contact_sheet
 from .evaluate import Sampling, verdicts
 from .table import table
 
+CHANGED = 12
+"""Pictures in changed.png: the first ones, gained or lost."""
+
 
 def check_held_out(captions: Iterable[str], scenes: Sequence[world.Scene]) -> None:
     """Raises ValueError where a prompt of the evaluation, in either telling, is a training caption.
@@ -29,10 +32,13 @@ def check_held_out(captions: Iterable[str], scenes: Sequence[world.Scene]) -> No
 
 
 def write(folder: Path, comparison: Comparison, sampling: Sampling, adapter: Path) -> str:
-    """contact_sheet.png, results.md and results.json; returns the table."""
+    """contact_sheet.png, changed.png, results.md and results.json; returns the table."""
     before = verdicts(list(comparison.before), comparison.scenes)
     after = verdicts(list(comparison.after), comparison.scenes)
     contact_sheet(comparison).save(folder / "contact_sheet.png")
+    changed = [at for at, (b, a) in enumerate(zip(before, after, strict=True)) if b.all != a.all]
+    if changed:
+        contact_sheet(comparison.of(changed[:CHANGED])).save(folder / "changed.png")
     rates = table(before, after)
     (folder / "results.md").write_text(
         f"# {adapter.stem}\n\n{len(before)} held-out prompts, seeds 0 to {len(before) - 1}, "

@@ -43,6 +43,8 @@ Split = Literal["train", "held-out"]
 HELD_OUT_SHARE = 0.15
 PAIR_SHARE = 0.85
 """Share of sampled scenes that show two groups."""
+SWEPT, SWEPT_SEED = 500, 1
+"""The held-out scenes on which demo/sweep compares settings: how many, in which order."""
 
 _SUPERSAMPLING = 4
 
@@ -149,6 +151,14 @@ def held_out_scenes(count: int, seed: int) -> list[Scene]:
         raise ValueError(f"{count} held-out scenes asked for, the world has {len(scenes)}")
     order = np.random.default_rng(seed).permutation(len(scenes))[:count]
     return [scenes[i] for i in order]
+
+
+def unswept_scenes(count: int) -> list[Scene]:
+    """`count` held-out scenes that come after those on which the sweep chose the settings.
+
+    A gain shown on them owes nothing to that choice. ValueError as in `held_out_scenes`.
+    """
+    return held_out_scenes(SWEPT + count, SWEPT_SEED)[SWEPT:]
 
 
 def misdescribe(scene: Scene, share: float, rng: np.random.Generator) -> Scene:

@@ -2,7 +2,8 @@
 
 Trains and paints by the short forward, appends each finding to FILE (JSON lines, default
 demo/sweep/results.jsonl), and leaves out what stands there already. `python demo/sweep table`
-prints the table of demo/RESULTS.md. Needs COMFYUI_PATH.
+prints the table of demo/RESULTS.md, `python demo/sweep guidance` that of demo/base/README.md.
+Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ def _import_libraries() -> str:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    grid = importlib.import_module(f"{_import_libraries()}.demo.sweep.grid")
-    file = Path(arguments[-1]) if arguments[-1:] not in ([], ["table"]) else grid.RESULTS
-    if arguments[:1] == ["table"]:
-        print(grid.table(file))
+    package = f"{_import_libraries()}.demo.sweep"
+    grid = importlib.import_module(f"{package}.grid")
+    if arguments == ["guidance"]:
+        print(importlib.import_module(f"{package}.guidance").table())
+    elif arguments[:1] == ["table"]:
+        print(grid.table(Path(arguments[1]) if arguments[1:] else grid.RESULTS))
     else:
-        grid.run(file)
+        grid.run(Path(arguments[0]) if arguments else grid.RESULTS)

@@ -21,7 +21,7 @@ from .model import Model
 from .training import Pairs, settings, train
 
 RESULTS = Path(__file__).with_name("results.jsonl")
-PROMPTS, PROMPTS_SEED = 500, 1
+PROMPTS, PROMPTS_SEED = world.SWEPT, world.SWEPT_SEED
 PAIRS, PAIRS_SEED = 600, 7
 COMMON: Mapping[str, Any] = {
     "batch_size": 8,
@@ -97,8 +97,8 @@ def run(file: Path, chosen: Iterable[Trial] | None = None) -> None:
     """Does what the file does not hold yet, one JSON line a finding."""
     bench = None
     for trial in chosen or trials():
-        done = {_key(entry) for entry in read(file)}
-        missing = [entry for entry in trial.findings() if _key(entry) not in done]
+        done = {key(entry) for entry in read(file)}
+        missing = [entry for entry in trial.findings() if key(entry) not in done]
         if missing:
             bench = bench or Bench.prepared()
             bench.do(trial, missing, file)
@@ -116,13 +116,15 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def table(file: Path) -> str:
-    """The findings as a Markdown table, in the order they were made."""
+    """The findings as a Markdown table, in the order of `trials`."""
     lines = [
         "| objective | steps | rate | tokens | blocks | offsets | hard | normalised | strength "
         "| all right | gain | p | number | colour |",
         "|" + "---|" * 14,
     ]
-    for entry in read(file):
+    order = [key(entry) for trial in trials() for entry in trial.findings()]
+    found = {key(entry): entry for entry in read(file)}
+    for entry in sorted(found.values(), key=lambda entry: _place(order, entry)):
         flags = entry["flags"]
         change = paired(_answers(entry["before"]), _answers(entry["after"]))
         cells = [
@@ -143,6 +145,12 @@ def table(file: Path) -> str:
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def _place(order: list[str], entry: Mapping[str, Any]) -> int:
+    """Where a finding stands in the table; what no trial asks for any more comes last."""
+    name = key(entry)
+    return order.index(name) if name in order else len(order)
 
 
 def painted(
@@ -177,5 +185,6 @@ def _append(file: Path, entry: dict[str, Any]) -> None:
     print(entry["flags"], entry["steps"], entry["strength"], gain(change), flush=True)
 
 
-def _key(entry: Mapping[str, Any]) -> str:
+def key(entry: Mapping[str, Any]) -> str:
+    """What a finding is of, apart from what was found."""
     return json.dumps([entry["flags"], entry["steps"], entry["strength"]], sort_keys=True)

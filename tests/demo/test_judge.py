@@ -147,3 +147,4 @@ def test_descriptions():
         "a blue square right of two red circles",
     )
     assert describe([]) == "nothing"
+    assert "an unclear blob" in describe(look(_overlapping()))

@@ -30,6 +30,16 @@ def test_the_table_counts_what_the_judge_saw(tmp_path: Path):
     assert "| 0, 0 |" in rows["colour"]
     sheet = Image.open(tmp_path / "contact_sheet.png").convert("RGB")
     assert {(19, 115, 51), (179, 38, 30)} <= {colour for _, colour in sheet.getcolors(1 << 24)}
+    changed = Image.open(tmp_path / "changed.png")
+    assert changed.width == sheet.width
+    assert len(comparison.of([0]).scenes) == 1
+    assert (comparison.of([1]).after[0] == comparison.after[1]).all()
+
+
+def test_what_did_not_change_is_not_among_the_changed(tmp_path: Path):
+    same = drawn(*SCENES)
+    report.write(tmp_path, Comparison(SCENES, same, same), Sampling(), tmp_path / "a.safetensors")
+    assert not (tmp_path / "changed.png").exists()
 
 
 @pytest.mark.parametrize("told", [SCENES[0], world.retold(SCENES[0])])

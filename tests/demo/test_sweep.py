@@ -95,6 +95,14 @@ def test_findings_are_kept_and_not_made_twice(tmp_path: Path, monkeypatch: pytes
     assert grid.table(file).count("| softrepa |") == 2
 
 
+def test_the_results_page_shows_the_findings_that_were_made():
+    page = (grid.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
+    assert grid.table(grid.RESULTS) in page
+    found = {grid.key(entry) for entry in grid.read(grid.RESULTS)}
+    wanted = {grid.key(entry) for trial in grid.trials() for entry in trial.findings()}
+    assert found == wanted
+
+
 class _Text:
     def __init__(self, context: torch.Tensor, pooled: torch.Tensor) -> None:
         self.context, self.pooled = context, pooled

@@ -74,6 +74,14 @@ def test_held_out_scenes_are_different_and_seeded():
         world.held_out_scenes(10**6, seed=1)
 
 
+def test_scenes_to_show_a_gain_on_are_not_those_settings_were_chosen_on():
+    swept = world.held_out_scenes(world.SWEPT, world.SWEPT_SEED)
+    shown = world.unswept_scenes(500)
+    assert len(set(shown)) == 500
+    assert not set(swept) & set(shown)
+    assert {world.split_of(scene) for scene in shown} == {"held-out"}
+
+
 def test_careless_captions_change_their_share_and_never_tell_a_held_out_scene():
     rng = np.random.default_rng(0)
     scenes = [world.sample_scene(rng) for _ in range(2000)]

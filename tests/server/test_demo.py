@@ -56,13 +56,13 @@ def test_it_leaves_sheet_table_and_verdicts(output: Path):
     for name in ("colour", "shape", "number", "relation", "all"):
         before = sum(entry["before"][name] for entry in entries) / PROMPTS
         assert f"| {name} | {before:.1%} (" in table
-    assert (output / "comfyui/models/softrepa/agsm_softrepa_demo.safetensors").is_file()
+    assert (output / "comfyui/models/softrepa/softrepa_softrepa_demo.safetensors").is_file()
 
 
 def test_no_prompt_of_the_evaluation_is_in_the_training_folder(output: Path):
     trained = {file.read_text().strip() for file in (output / "pairs_48").glob("*.txt")}
     entries = json.loads((output / "results.json").read_text())
-    scenes = world.held_out_scenes(PROMPTS, seed=1)
+    scenes = world.unswept_scenes(PROMPTS)
     assert [entry["prompt"] for entry in entries] == [world.caption(scene) for scene in scenes]
     assert len(trained) > 20
     for scene in scenes:

@@ -1,0 +1,25 @@
+"""What the bare base model shows at each guidance scale: the table of demo/base/README.md."""
+
+from __future__ import annotations
+
+from .. import world
+from ..evaluate import Sampling, rates, verdicts
+from ..judge import ATTRIBUTES
+from .model import Model
+
+SCALES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+
+
+def table() -> str:
+    """A row a scale: the share of the sweep's pictures that are right, with Wilson's interval."""
+    model = Model.load()
+    scenes = world.held_out_scenes(world.SWEPT, world.SWEPT_SEED)
+    prompts = [world.caption(scene) for scene in scenes]
+    names = ("all", *(name for name in ATTRIBUTES if name != "all"))
+    lines = [f"| guidance | {' | '.join(names)} |", "|" + "---|" * (1 + len(names))]
+    for scale in SCALES:
+        pictures = model.paint(prompts, range(len(prompts)), sampling=Sampling(guidance=scale))
+        found = rates(verdicts(list(pictures), scenes))
+        cells = " | ".join(str(found[name]) for name in names)
+        lines.append(f"| {scale:g} | {cells} |")
+    return "\n".join(lines)
