@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from comfyui_softrepa.host.frontend import Frontend
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 # The page's own coordinates of a widget that the canvas draws.
 _PLACE = """([id, name]) => {
@@ -35,7 +35,9 @@ def choose(frontend: Frontend, node: int, widget: str, option: str) -> None:
     page = frontend.page
     if _vue(frontend):
         _field(frontend, node, widget).click()
-        page.locator(".p-select-option", has_text=option).click()
+        options = page.locator(".p-select-option")
+        options.filter(has_text=option).click()
+        expect(options).to_have_count(0)  # it fades, and the next list would be open beside it
     else:
         _click(frontend, node, widget)
         page.locator(".litecontextmenu .litemenu-entry", has_text=option).click()
