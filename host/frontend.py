@@ -89,23 +89,25 @@ class Frontend:
         return self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
 
     def queue(self, timeout: float = 300.0) -> list[str]:
-        """Queues what is on the canvas, as the Run button does, and waits for the end.
+        """Presses Run, waits for the end and returns the file names of the pictures.
 
-        timeout: seconds. Returns the file names of the pictures. Raises AssertionError where it
-        was refused or a node failed.
+        timeout: seconds. Raises RuntimeError with what ComfyUI said where the graph was refused,
+        failed or did not end.
         """
-        known = set(self.server.get("/history"))
-        refused = self.page.evaluate(
-            "async () => { await window.app.queuePrompt(0); return window.app.lastNodeErrors }"
-        )
-        assert not refused, refused
+        with self.page.expect_response("**/api/prompt") as posted:
+            self.page.get_by_test_id("queue-button").click()
+        answer = posted.value.json()
+        if "prompt_id" not in answer:
+            raise RuntimeError(json.dumps(answer))
         end = time.monotonic() + timeout
-        while not (done := self.server.get("/history").keys() - known):
-            assert time.monotonic() < end, "the graph has not ended"
+        while not (entry := self.server.get(f"/history/{answer['prompt_id']}")):
+            if time.monotonic() > end:
+                raise RuntimeError(f"The graph did not end within {timeout:.0f} s.")
             self.page.wait_for_timeout(200)
-        entry = self.server.get("/history")[done.pop()]
-        assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
-        outputs = entry["outputs"].values()
+        (done,) = entry.values()
+        if done["status"]["status_str"] != "success":
+            raise RuntimeError(json.dumps(done["status"]["messages"]))
+        outputs = done["outputs"].values()
         return [image["filename"] for output in outputs for image in output.get("images", ())]
 
     def settle(self, frames: int = 4) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,25 +51,3 @@ def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any
         elif kind == "CLIPTextEncode" and values[0] and prompt is not None:
             values[0] = prompt
     return workflow
-
-
-def run(frontend: Frontend, timeout: float = 300.0) -> list[str]:
-    """Presses Run, waits for the end and returns the file names of the pictures.
-
-    Raises RuntimeError with what ComfyUI said where the workflow was refused or failed.
-    """
-    with frontend.page.expect_response("**/api/prompt") as posted:
-        frontend.page.get_by_test_id("queue-button").click()
-    answer = posted.value.json()
-    if "prompt_id" not in answer:
-        raise RuntimeError(json.dumps(answer))
-    end = time.monotonic() + timeout
-    while not (entry := frontend.server.get(f"/history/{answer['prompt_id']}")):
-        if time.monotonic() > end:
-            raise RuntimeError(f"The workflow did not end within {timeout:.0f} s.")
-        frontend.page.wait_for_timeout(200)
-    (done,) = entry.values()
-    if done["status"]["status_str"] != "success":
-        raise RuntimeError(json.dumps(done["status"]["messages"]))
-    outputs = done["outputs"].values()
-    return [image["filename"] for output in outputs for image in output.get("images", ())]

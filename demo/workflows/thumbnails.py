@@ -17,7 +17,7 @@ from comfyui_softrepa.host.frontend import Frontend
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import FOLDER
-from .running import demo_frontend, in_demo_world, run
+from .running import demo_frontend, in_demo_world
 
 PROMPTS = {
     "softrepa_sd3": "three red triangles above a yellow square",
@@ -53,7 +53,7 @@ def _painted(frontend: Frontend, workflow: dict[str, Any], name: str) -> dict[st
     workflow = in_demo_world(workflow, PROMPTS.get(name))
     frontend.load(workflow)
     pictures = {}
-    for file in sorted(run(frontend), key=lambda file: "_without_" not in file):
+    for file in sorted(frontend.queue(), key=lambda file: "_without_" not in file):
         words = [word for word in ("without", "with") if f"_{word}_" in file]
         with Image.open(frontend.server.base / "output" / file) as picture:
             pictures["".join(words)] = picture.convert("RGB")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 import pytest
 from comfyui_softrepa.demo.workflows.files import FOLDER
-from comfyui_softrepa.demo.workflows.running import NAME, in_demo_world, run
+from comfyui_softrepa.demo.workflows.running import NAME, in_demo_world
 from comfyui_softrepa.demo.workflows.thumbnails import PROMPTS
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import PACK, Server
@@ -111,7 +111,7 @@ def test_it_loads_whole_and_runs(page, path):
     assert not _complaints(page)
     if path.stem in PROMPTS:
         page.load(in_demo_world(workflow, PROMPTS[path.stem]))
-    _check_pictures(page, run(page))
+    _check_pictures(page, page.queue())
     assert not _complaints(page)
 
 
