@@ -7,28 +7,19 @@ Run: python noxfile.py benchmarks sampling_step
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import runpy
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+PACK = Path(__file__).resolve().parent.parent / "host" / "pack.py"
 PAIRS = int(os.environ.get("SOFTREPA_BENCHMARK_PAIRS", "9"))
 
 
-def _start() -> None:
-    """ComfyUI and the pack as libraries."""
-    path = Path(__file__).resolve().parent.parent / "host" / "pack.py"
-    spec = importlib.util.spec_from_file_location("host_pack", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.import_comfyui()
-    module.import_pack()
-
-
 def main() -> None:
-    _start()
+    runpy.run_path(str(PACK))["start"]()
     import comfy.model_patcher
     import comfy.supported_models
     import torch

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 TARGET = 1.2
@@ -44,11 +45,7 @@ def main() -> int:
 
 def training_step() -> Any:
     """The benchmark beside this one, whose model and batches are used here too."""
-    path = Path(__file__).with_name("training_step.py")
-    spec = importlib.util.spec_from_file_location("training_step", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("training_step.py"))))
 
 
 def peak(step: Any, options: argparse.Namespace, size: int) -> tuple[int, int]:

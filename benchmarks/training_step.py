@@ -11,7 +11,7 @@ what is printed is the median of their ratios.
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import runpy
 import statistics
 import sys
 import time
@@ -50,11 +50,7 @@ def arguments(about: str) -> argparse.ArgumentParser:
 
 def start(options: argparse.Namespace) -> None:
     """The pack under its development name, and ComfyUI from COMFYUI_PATH."""
-    path = ROOT / "host" / "pack.py"
-    spec = importlib.util.spec_from_file_location("host_pack", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.import_pack()
+    runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     import torch
     from comfyui_softrepa.training import comfy_model
 

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from ..host.server import Server
+from ..training.progress import progress
 from . import world
 from .evaluate import Sampling
-
-SIDES = ("before", "after")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +48,8 @@ class Pictures:
             digest.update(part.read_bytes() if isinstance(part, Path) else repr(part).encode())
         return cls(folder / digest.hexdigest()[:16])
 
-    def path(self, scene: world.Scene, seed: int, side: str) -> Path:
-        return self.folder / f"{world.caption(scene).replace(' ', '_')}.{seed}.{side}.png"
+    def path(self, scene: world.Scene, seed: int) -> Path:
+        return self.folder / f"{world.caption(scene).replace(' ', '_')}.{seed}.png"
 
     def keep(self, path: Path, data: bytes) -> None:
         """The file appears whole or not at all."""
@@ -61,70 +59,73 @@ class Pictures:
         os.replace(partial, path)
 
 
-def compare(
-    server: Server,
-    pictures: Pictures,
-    checkpoint: str,
-    adapter: str,
-    scenes: Sequence[world.Scene],
-    sampling: Sampling,
-) -> Comparison:
-    """Paints what the folder does not hold yet; the scene at index i has seed i.
+@dataclass(frozen=True)
+class Painter:
+    """Paints through a server. checkpoint: its name as the server lists it."""
 
-    checkpoint, adapter: names as the server lists them. Raises GraphError.
-    """
-    sides: dict[str, list[NDArray[np.uint8]]] = {side: [] for side in SIDES}
-    for seed, scene in enumerate(tqdm(scenes, desc="pictures", unit="prompt")):
-        files = {side: pictures.path(scene, seed, side) for side in SIDES}
-        if not all(file.is_file() for file in files.values()):
-            result = server.run(graph(checkpoint, adapter, world.caption(scene), seed, sampling))
-            for side, file in files.items():
-                pictures.keep(file, server.image(result.images[side][0]))
-        for side, file in files.items():
-            sides[side].append(np.asarray(Image.open(io.BytesIO(file.read_bytes())).convert("RGB")))
-    return Comparison(scenes, *(np.stack(sides[side]) for side in SIDES))
+    server: Server
+    checkpoint: str
+    sampling: Sampling
 
+    def paint(
+        self,
+        pictures: Pictures,
+        scenes: Sequence[world.Scene],
+        adapter: str | None = None,
+        strength: float = 1.0,
+    ) -> NDArray[np.uint8]:
+        """(N, 64, 64, 3); the scene at index i has seed i. What the folder holds is not painted.
 
-def graph(
-    checkpoint: str, adapter: str, prompt: str, seed: int, sampling: Sampling
-) -> dict[str, Any]:
-    """One prompt and seed painted twice, as example_workflows has it for artists."""
-    nodes = {
-        "checkpoint": _node("CheckpointLoaderSimple", ckpt_name=checkpoint),
-        "loader": _node("SoftREPALoader", adapter=adapter),
-        "apply": _node(
-            "SoftREPAApply",
-            model=["checkpoint", 0],
-            adapter=["loader", 0],
-            strength=1.0,
-            start_percent=0.0,
-            end_percent=1.0,
-            layers="",
-        ),
-        "positive": _node("CLIPTextEncode", clip=["checkpoint", 1], text=prompt),
-        "negative": _node("CLIPTextEncode", clip=["checkpoint", 1], text=""),
-        "latent": _node("EmptySD3LatentImage", width=world.SIZE, height=world.SIZE, batch_size=1),
-    }
-    for side, model in zip(SIDES, ("checkpoint", "apply"), strict=True):
-        nodes[f"sampler {side}"] = _node(
+        adapter: its name as the server lists it; None for the bare model. Raises GraphError.
+        """
+        painted = []
+        for seed, scene in enumerate(progress(scenes, "pictures", unit="")):
+            file = pictures.path(scene, seed)
+            if not file.is_file():
+                result = self.server.run(self.graph(world.caption(scene), seed, adapter, strength))
+                pictures.keep(file, self.server.image(result.images["picture"][0]))
+            painted.append(np.asarray(Image.open(io.BytesIO(file.read_bytes())).convert("RGB")))
+        return np.stack(painted)
+
+    def graph(
+        self, prompt: str, seed: int, adapter: str | None = None, strength: float = 1.0
+    ) -> dict[str, Any]:
+        """One picture, with and without the adapter from equal prompt, noise and settings."""
+        nodes = {
+            "checkpoint": _node("CheckpointLoaderSimple", ckpt_name=self.checkpoint),
+            "positive": _node("CLIPTextEncode", clip=["checkpoint", 1], text=prompt),
+            "negative": _node("CLIPTextEncode", clip=["checkpoint", 1], text=""),
+            "latent": _node("EmptySD3LatentImage", width=world.SIZE, height=world.SIZE,
+                            batch_size=1),
+        }  # fmt: skip
+        if adapter is not None:
+            nodes["loader"] = _node("SoftREPALoader", adapter=adapter)
+            nodes["apply"] = _node(
+                "SoftREPAApply",
+                model=["checkpoint", 0],
+                adapter=["loader", 0],
+                strength=strength,
+                start_percent=0.0,
+                end_percent=1.0,
+                layers="",
+            )
+        nodes["sampler"] = _node(
             "KSampler",
-            model=[model, 0],
+            model=["checkpoint" if adapter is None else "apply", 0],
             positive=["positive", 0],
             negative=["negative", 0],
             latent_image=["latent", 0],
             seed=seed,
-            steps=sampling.steps,
-            cfg=sampling.guidance,
-            sampler_name=sampling.sampler,
-            scheduler=sampling.scheduler,
+            steps=self.sampling.steps,
+            cfg=self.sampling.guidance,
+            sampler_name=self.sampling.sampler,
+            scheduler=self.sampling.scheduler,
             denoise=1.0,
         )
-        nodes[f"decode {side}"] = _node(
-            "VAEDecode", samples=[f"sampler {side}", 0], vae=["checkpoint", 2]
-        )
+        nodes["decode"] = _node("VAEDecode", samples=["sampler", 0], vae=["checkpoint", 2])
         # Temporary files: the pictures are kept elsewhere.
-        nodes[side] = _node("PreviewImage", images=[f"decode {side}", 0])
-    return nodes
+        nodes["picture"] = _node("PreviewImage", images=["decode", 0])
+        return nodes
 
 
 def _node(class_type: str, **inputs: Any) -> dict[str, Any]:

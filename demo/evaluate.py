@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from . import comfyui, world
+from ..host.pack import import_comfyui
+from ..training.progress import progress
+from . import world
 from .judge import ATTRIBUTES, Verdict, judge
 from .statistics import Rate, rate
 
@@ -44,7 +45,7 @@ class Base:
 
 def load(checkpoint: Path) -> Base:
     """Load a checkpoint as CheckpointLoaderSimple does. Needs COMFYUI_PATH or a loaded comfy."""
-    comfyui.attach()
+    import_comfyui()
     import comfy.sd
 
     model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(checkpoint))
@@ -71,7 +72,7 @@ def paint(
     pictures = []
     starts = range(0, len(prompts), sampling.batch)
     with torch.inference_mode():
-        for start in tqdm(starts, desc="paint", unit="batch", leave=False):
+        for start in progress(starts, label="paint", unit="batch", leave=False):
             part = slice(start, start + sampling.batch)
             positive = _encode(base.clip, prompts[part])
             latents = _sample(model, seeds[part], positive, negative, sampling)

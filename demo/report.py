@@ -31,7 +31,16 @@ def check_held_out(captions: Iterable[str], scenes: Sequence[world.Scene]) -> No
                 )
 
 
-def write(folder: Path, comparison: Comparison, sampling: Sampling, adapter: Path) -> str:
+def write_first(folder: Path, comparison: Comparison) -> Path:
+    """first.png; returns its path."""
+    path = folder / "first.png"
+    contact_sheet(comparison).save(path)
+    return path
+
+
+def write(
+    folder: Path, comparison: Comparison, sampling: Sampling, adapter: Path, strength: float
+) -> str:
     """contact_sheet.png, changed.png, results.md and results.json; returns the table."""
     before = verdicts(list(comparison.before), comparison.scenes)
     after = verdicts(list(comparison.after), comparison.scenes)
@@ -42,8 +51,8 @@ def write(folder: Path, comparison: Comparison, sampling: Sampling, adapter: Pat
     rates = table(before, after)
     (folder / "results.md").write_text(
         f"# {adapter.stem}\n\n{len(before)} held-out prompts, seeds 0 to {len(before) - 1}, "
-        f"guidance {sampling.guidance:g}, {sampling.steps} steps of {sampling.sampler}; 95 % "
-        f"intervals; p of McNemar's exact test.\n\n{rates}\n"
+        f"strength {strength:g}, guidance {sampling.guidance:g}, {sampling.steps} steps of "
+        f"{sampling.sampler}; 95 % intervals; p of McNemar's exact test.\n\n{rates}\n"
     )
     entries = [
         {"prompt": world.caption(scene), "seed": seed, "before": b.as_dict(), "after": a.as_dict()}

@@ -17,7 +17,8 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
-from tqdm import tqdm
+
+from ..training.progress import progress
 
 SIZE = 64
 """Side of a picture in pixels."""
@@ -200,7 +201,7 @@ def write_folder(path: Path, count: int, seed: int, split: Split = "train") -> l
     path.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     scenes = []
-    for index in tqdm(range(1, count + 1), desc="pictures", unit="pair"):
+    for index in progress(range(1, count + 1), label="pictures", unit="pair"):
         scene = sample_scene(rng, split)
         render(scene, rng).save(path / f"{index:06}.png")
         (path / f"{index:06}.txt").write_text(caption(scene) + "\n", encoding="utf-8")

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from .files import write_whole
+from .progress import progress
 
 
 class Log:
@@ -22,7 +21,7 @@ class Log:
         write_whole(path, "".join(kept).encode())
         self._file = path.open("a", encoding="utf-8")
         self._board = _board(path, step) if tensorboard else None
-        self._bar = tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True)
+        self._bar = progress(total=steps, initial=step, unit="step", dynamic_ncols=True)
 
     def step(self, **entry: Any) -> None:
         """Logs one step; `step`, `loss` and `accuracy` are shown on the bar."""

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# On a CPU, threads that spin while they wait take the cores from those that work, of this process
+# and of others. OpenMP reads this as torch loads it; a GPU does not mind.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main() -> int:

@@ -7,23 +7,11 @@ needs COMFYUI_PATH. `checkpoint` joins them into a file that ComfyUI loads.
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-
-
-def _import_pack() -> str:
-    """The pack's name, importable; as everywhere, by path and never through sys.path."""
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
-    spec = importlib.util.spec_from_file_location("pack", HERE.parents[1] / "host" / "pack.py")
-    if spec is None or spec.loader is None:
-        raise ImportError("host/pack.py is missing")
-    pack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pack)
-    pack.import_pack()
-    return str(pack.NAME)
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +19,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in ("vae", "mmdit", "checkpoint"):
         print(__doc__, file=sys.stderr)
         return 2
-    base = f"{_import_pack()}.demo.base"
+    name = runpy.run_path(str(PACK))["start"](comfyui=False)
+    base = f"{name}.demo.base"
     command, *rest = arguments
     if command == "checkpoint":
         if len(rest) != 1:

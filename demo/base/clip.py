@@ -73,7 +73,7 @@ def _empty_layer(prefix: str) -> dict[str, Tensor]:
 class Vocabulary:
     """Token ids of the world's words, as ComfyUI's own CLIP-L tokenizer gives them.
 
-    `comfyui.attach` must have been called.
+    ComfyUI must be importable: see `host.pack`.
     """
 
     def __init__(self, words: Iterable[str]) -> None:

@@ -22,9 +22,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from .. import comfyui, world
+from ...host.pack import import_comfyui
+from ...training.progress import progress
+from .. import world
 from . import clip, network, vae
 
 CAREFUL = 0.4
@@ -78,7 +79,7 @@ def latents(count: int, seed: int, weights: Path) -> tuple[Tensor, list[world.Sc
     rng = np.random.default_rng(seed)
     scenes, encoded = [], []
     with torch.inference_mode():
-        for _ in tqdm(range(count // BATCH), desc="latents", unit="batch", mininterval=5):
+        for _ in progress(range(count // BATCH), label="latents", unit="batch"):
             batch = [world.sample_scene(rng) for _ in range(BATCH)]
             drawn = np.stack([np.asarray(world.render(scene, rng)) for scene in batch])
             pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
@@ -139,7 +140,7 @@ def train(
         torch.optim.lr_scheduler.LambdaLR(one, lambda step: _rate(step, steps)) for one in both
     ]
     smooth = 0.0
-    bar = tqdm(range(steps), desc=stage, unit="step", mininterval=10)
+    bar = progress(range(steps), label=stage, unit="step")
     for step in bar:
         x, context, pooled = next(data)
         level, noise = timesteps(len(x)), torch.randn_like(x)
@@ -159,7 +160,7 @@ def train(
             weight = 1 - min(AVERAGE, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
         smooth += (loss.item() - smooth) * max(0.01, 1 / (step + 1))
-        bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+        bar.set_postfix_str(f"loss {smooth:.4f}", refresh=False)
     return {key: value.detach() for key, value in average.state_dict().items()}
 
 
@@ -180,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--vae", type=Path, default=here / "vae.safetensors")
     parser.add_argument("--output", type=Path, default=here / "mmdit.safetensors")
     options = parser.parse_args(arguments)
-    comfyui.attach()
+    import_comfyui()
     torch.manual_seed(options.seed)
     images, scenes = latents(options.pictures, options.seed, options.vae)
     model, prompts = network.build(), Prompts.load()

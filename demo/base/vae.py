@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from ...training.progress import progress
 from .. import world
 
 CHANNELS = 16
@@ -108,7 +108,7 @@ def train(steps: int, seed: int) -> dict[str, Tensor]:
     model = model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
-    bar = tqdm(range(steps), desc="autoencoder", unit="step", mininterval=5)
+    bar = progress(range(steps), label="autoencoder", unit="step")
     for step in bar:
         batch = data[torch.randint(len(data), (BATCH,))].float() / 255
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def train(steps: int, seed: int) -> dict[str, Tensor]:
         optimiser.step()
         schedule.step()
         if step % 50 == 0:
-            bar.set_postfix(error=f"{error.item():.4f}", spread=f"{spread.mean().item():.2f}")
+            bar.set_postfix_str(f"error {error.item():.4f}, spread {spread.mean().item():.2f}")
     return {key: value.detach().contiguous() for key, value in model.state_dict().items()}
 
 

@@ -9,27 +9,15 @@ Needs COMFYUI_PATH.
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-
-
-def _import_libraries() -> str:
-    """The pack's name, importable; as everywhere, by path and never through sys.path."""
-    spec = importlib.util.spec_from_file_location("pack", HERE.parents[1] / "host" / "pack.py")
-    pack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pack)
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
-    pack.import_comfyui()
-    pack.import_pack()
-    return pack.NAME
-
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    package = f"{_import_libraries()}.demo.sweep"
+    package = f"{runpy.run_path(str(PACK))['start']()}.demo.sweep"
     grid = importlib.import_module(f"{package}.grid")
     if arguments == ["guidance"]:
         print(importlib.import_module(f"{package}.guidance").table())

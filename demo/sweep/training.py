@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ...softrepa.adapter import Adapter
 from ...training.batches import Batch, Batches
 from ...training.data.hard_captions import chosen
 from ...training.data.words import read_words
 from ...training.objectives import OBJECTIVES, Row, mean_squared_error
+from ...training.progress import progress
 from ...training.randomness import torch_generator
 from ...training.recipes import RECIPES
 from ...training.run import objective_of
@@ -77,7 +77,7 @@ def train(
         weight_decay=chosen_settings.weight_decay,
     )
     batches = batches_of(pairs, chosen_settings)
-    for step in tqdm(range(chosen_settings.steps), desc="train", unit="step", mininterval=10):
+    for step in progress(range(chosen_settings.steps), label="train", unit="step"):
         optimizer.zero_grad(set_to_none=True)
         loss_of(model, objective, batches[step], pairs, live, average).backward()
         optimizer.step()

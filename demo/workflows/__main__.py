@@ -8,29 +8,17 @@ for web/docs; both need Chromium. All need the development environment and COMFY
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-
-
-def _import_pack() -> str:
-    """The pack's name, importable; as everywhere, by path and never through sys.path."""
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
-    spec = importlib.util.spec_from_file_location("pack", HERE.parents[1] / "host" / "pack.py")
-    if spec is None or spec.loader is None:
-        raise ImportError("host/pack.py is missing")
-    pack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pack)
-    pack.import_comfyui()
-    pack.import_pack()
-    return str(pack.NAME)
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; 2 for a wrong command line."""
-    folder = f"{_import_pack()}.demo.workflows"
+    name = runpy.run_path(str(PACK))["start"]()
+    folder = f"{name}.demo.workflows"
     if not arguments:
         for path in importlib.import_module(f"{folder}.files").write():
             print(path.name)

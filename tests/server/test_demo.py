@@ -27,24 +27,42 @@ def run(comfyui: Path, output: Path) -> str:
         env={**os.environ, "COMFYUI_PATH": str(comfyui)},
         timeout=900,
     )
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def output(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "output"
-    run(comfyui, folder)
+    (folder.parent / "said").write_text(run(comfyui, folder))
     return folder
+
+
+def test_the_first_pictures_come_before_anything_long(output: Path):
+    said = (output.parent / "said").read_text()
+    assert (
+        0 < said.index(f"first pictures: {output / 'first.png'}") < said.index("training 40 steps")
+    )
+    first = Image.open(output / "first.png").convert("RGB")
+    assert len(first.getcolors(1 << 24)) > 100
+
+
+def test_a_log_of_it_has_whole_lines_and_few(output: Path):
+    said = (output.parent / "said").read_text()
+    assert "\r" not in said and len(said.splitlines()) < 100
+
+
+def test_the_trainer_found_every_caption_embedded(output: Path):
+    assert (output.parent / "said").read_text().count("captions to embeddings") == 1
 
 
 def test_the_adapter_acts(output: Path):
     """Its training lowers no bar: pictures differ, and the judge's verdicts with them."""
-    folder = next((output / "pictures").iterdir())
-    before = sorted(folder.glob("*.before.png"))
-    after = sorted(folder.glob("*.after.png"))
-    assert len(before) == len(after) == PROMPTS
-    changed = sum(b.read_bytes() != a.read_bytes() for b, a in zip(before, after, strict=True))
-    assert changed == PROMPTS
+    folders = sorted((output / "pictures").iterdir(), key=lambda each: len(list(each.iterdir())))
+    kept, *both = ({file.name: file.read_bytes() for file in each.iterdir()} for each in folders)
+    assert len(kept) == 3 and [len(each) for each in both] == [PROMPTS, PROMPTS]
+    assert both[0].keys() == both[1].keys() >= kept.keys()
+    assert all(both[0][name] != both[1][name] for name in both[0])
+    assert all(kept[name] not in (both[0][name], both[1][name]) for name in kept)
 
 
 def test_it_leaves_sheet_table_and_verdicts(output: Path):
@@ -72,8 +90,8 @@ def test_no_prompt_of_the_evaluation_is_in_the_training_folder(output: Path):
 def test_run_again_it_reuses_what_it_has(comfyui: Path, output: Path):
     pictures = (output / "pictures").rglob("*.png")
     kept = {file: file.stat().st_mtime_ns for file in pictures}
-    assert len(kept) == 2 * PROMPTS
-    adapter = next((output / "comfyui/models/softrepa").glob("*.safetensors"))
+    assert len(kept) == 2 * PROMPTS + 3
+    adapter = output / "comfyui/models/softrepa/softrepa_softrepa_demo.safetensors"
     written = adapter.stat().st_mtime_ns
     assert "trained already" in run(comfyui, output)
     assert adapter.stat().st_mtime_ns == written

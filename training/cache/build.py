@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..data import Framing, Pair
 from ..data.images import load
 from ..errors import BadInput
+from ..progress import progress
 from . import compact, keys, shards
 from .encoding import Encoder, Text
 from .reading import Cache, distinct, index
@@ -99,9 +100,8 @@ class _Writer:
     def write(self, kind: str, entries: Iterable[tuple[str, Entry]], all_: Sequence) -> None:
         gathered: dict[str, Entry] = {}
         label = {"latents": "images to latents", "texts": "captions to embeddings"}[kind]
-        counted = tqdm(
-            entries, label, len(all_), disable=self.quiet or not all_, file=sys.stderr, unit=""
-        )
+        quiet = self.quiet or not all_
+        counted = progress(entries, label, len(all_), disable=quiet, unit="")
         for number, (key, entry) in enumerate(counted):
             if number == 0:
                 _check_room(self.folder, _size(entry) * len(all_))
