@@ -10,12 +10,14 @@ pictures are there, 1 some failed, 2 bad input.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import hashlib
 import itertools
 import json
 import re
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from client import Client, Failed
-from tqdm import tqdm
+from inputs import read_adapters, read_graph, read_prompts, read_seeds
+from progress import Progress
 
 HERE = Path(__file__).resolve().parent
+_ABANDONED_SECONDS = 3600.0
 Graph = dict[str, dict[str, Any]]
 
 
@@ -43,39 +47,60 @@ class Job:
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
-        template = json.loads(options.graph.read_text(encoding="utf-8"))
-        prompts = [line for line in options.prompts.read_text("utf-8").splitlines() if line.strip()]
-        seeds, adapters = _seeds(options.seeds), options.adapters.split(",")
+        template = read_graph(options.graph)
+        prompts, seeds = read_prompts(options.prompts), read_seeds(options.seeds)
+        adapters = read_adapters(options.adapters)
         made = [make_job(template, *each) for each in itertools.product(prompts, seeds, adapters)]
         jobs = list({job.name: job for job in made}.values())
+        client = Client(options.server, options.patience)
         options.output.mkdir(parents=True, exist_ok=True)
+        _sweep(options.output)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     missing = [job for job in jobs if not all(path.exists() for path in _paths(options, job))]
-    client = Client(options.server, options.patience)
+    progress = Progress(len(jobs), len(jobs) - len(missing))
     failures = 0
-    with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit="job") as bar:
-        for job, following in itertools.zip_longest(missing, missing[1:]):
+    refusal: Failed | None = None
+    try:
+        for index, job in enumerate(missing):
+            if index == 0:
+                refusal = _refusal(client, job)
+            following = missing[index + 1 : index + 2]
+            # The server should not wait while we fetch. That it refuses the next job says nothing
+            # of this one.
+            ahead = _refusal(client, following[0]) if following else None
             try:
-                client.submit(job)
-                if following is not None:  # the server should not wait while we fetch
-                    client.submit(following)
-                _keep(client.fetch(job, bar.set_postfix_str), _paths(options, job))
+                if refusal is not None:
+                    raise refusal
+                _keep(client.fetch(job, progress.note), _paths(options, job))
             except Failed as failed:
                 failures += 1
-                bar.write(f"{job.name}: {failed}", file=sys.stderr)
-            except OSError as error:
-                bar.write(f"{options.server} does not answer: {error}", file=sys.stderr)
-                return 1
-            bar.update()
+                progress.failed(job.name, str(failed))
+            else:
+                progress.done(job.name)
+            refusal = ahead
+    except OSError as error:
+        progress.end()
+        print(f"{options.server} does not answer: {error}", file=sys.stderr)
+        return 1
+    progress.end()
     return 1 if failures else 0
+
+
+def _refusal(client: Client, job: Job) -> Failed | None:
+    """Queues a job; why the server refuses it."""
+    try:
+        client.submit(job)
+    except Failed as failed:
+        return failed
+    return None
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--server", default="127.0.0.1:8188", help="host:port of the running ComfyUI")
+    add("--server", default="127.0.0.1:8188", help="host:port or address of ComfyUI")
     add("--graph", type=Path, default=HERE / "graph.json", help="API-format graph to fill in")
     add("--prompts", type=Path, required=True, help="text file, one prompt a line")
     add("--seeds", default="1", help="numbers and ranges, such as 1-4,7")
@@ -83,16 +108,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--output", type=Path, default=Path("pictures"), help="folder for the pictures")
     add("--patience", type=float, default=600.0, help="seconds to wait for a server that is gone")
     return parser.parse_args(arguments)
-
-
-def _seeds(text: str) -> list[int]:
-    seeds: list[int] = []
-    for item in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", item)
-        if match is None:
-            raise ValueError(f'"{item}" is no seed: write numbers and ranges such as 1-4,7.')
-        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
-    return seeds
 
 
 def make_job(template: Graph, prompt: str, seed: int, adapter: str) -> Job:
@@ -119,12 +134,39 @@ def make_job(template: Graph, prompt: str, seed: int, adapter: str) -> Job:
     savers[0]["inputs"]["filename_prefix"] = ""
     key = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:16]
     savers[0]["inputs"]["filename_prefix"] = prefix = f"batch/{key}"
-    sizes = [node["inputs"][name] for node, name in _inputs(graph) if name == "batch_size"]
-    slug = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40]
-    stem = re.sub(r"[^\w.-]+", "-", adapter)
+    stem = _short(re.sub(r"[^\w.-]+", "-", adapter), 80)
+    slug = _short(re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40], 90)
     name = f"{slug}_{seed}_{stem}_{key}"
     prompt_id = str(uuid.uuid5(uuid.NAMESPACE_OID, key))
-    return Job(name, prefix, prompt_id, graph, sizes[0] if sizes else 1)
+    return Job(name, prefix, prompt_id, graph, _pictures(graph))
+
+
+def _short(text: str, most: int) -> str:
+    """As many whole characters as fit `most` bytes: file systems count those."""
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+
+
+def _pictures(graph: Graph) -> int:
+    """The graph's batch size, in the node itself or in one that holds no other number."""
+    sizes = set()
+    for node, name in _inputs(graph):
+        if name == "batch_size":
+            value = node["inputs"][name]
+            for _ in graph:  # at most as many links as there are nodes
+                if not isinstance(value, list):
+                    break
+                inputs = graph.get(str(value[0]), {"inputs": {}})["inputs"].values()
+                held = [each for each in inputs if isinstance(each, int | list)]
+                value = held[0] if len(held) == 1 else None
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError(
+                    "The batch_size of the graph comes from a node that tells it only when it has "
+                    f"run: write a number into {node['class_type']} itself."
+                )
+            sizes.add(value)
+    if len(sizes) > 1:
+        raise ValueError("The graph has batch_size twice, with different numbers: use one.")
+    return sizes.pop() if sizes else 1
 
 
 def _inputs(graph: Graph) -> Iterator[tuple[dict[str, Any], str]]:
@@ -153,10 +195,24 @@ def _paths(options: argparse.Namespace, job: Job) -> list[Path]:
 
 
 def _keep(pictures: list[bytes], paths: list[Path]) -> None:
+    """Each appears whole or not at all, also where another batch fills the same folder."""
     for data, path in zip(pictures, paths, strict=True):
-        unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        unfinished = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with unfinished.open("xb") as file:
+                file.write(data)
+            if not path.exists():
+                unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed batch left half written; a younger file may be another one's."""
+    for path in folder.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -27,6 +28,10 @@ Value = TypeVar("Value")
 _LOST = (OSError, http.client.HTTPException, websocket.WebSocketException)
 _ENDS = ("execution_success", "execution_error", "execution_interrupted")
 _POLL_SECONDS = 5.0
+_REFUSALS = (400, 401, 403, 405, 413)
+"""Answers that another try would get again."""
+_LONGEST = 400
+"""Characters of a refusal that are shown; a server lists all of a thousand files in it."""
 
 
 class Failed(Exception):
@@ -34,10 +39,19 @@ class Failed(Exception):
 
 
 class Client:
-    """One server. patience: seconds it may be gone before the batch gives up with an OSError."""
+    """One server. patience: seconds it may be gone before the batch gives up with an OSError.
+
+    address: host:port, or an address such as https://host/path. Raises ValueError on another.
+    """
 
     def __init__(self, address: str, patience: float) -> None:
-        self.address = address
+        whole = address if "://" in address else f"http://{address}"
+        parts = urllib.parse.urlsplit(whole)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f'"{address}" is no server: write host:port or https://host/path.')
+        place = f"{parts.netloc}{parts.path.rstrip('/')}"
+        self.http = f"{parts.scheme}://{place}"
+        self.events = f"{'wss' if parts.scheme == 'https' else 'ws'}://{place}/ws"
         self.patience = patience
         self._id = uuid.uuid4().hex
         self._events: websocket.WebSocket | None = None
@@ -117,13 +131,13 @@ class Client:
 
     def _listen(self) -> websocket.WebSocket:
         if self._events is None:
-            address = f"ws://{self.address}/ws?clientId={self._id}"
+            address = f"{self.events}?clientId={self._id}"
             self._events = websocket.create_connection(address, timeout=_POLL_SECONDS)
         return self._events
 
     def _request(self, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(
-            f"http://{self.address}{path}", body, {"Content-Type": "application/json"}
+            f"{self.http}{path}", body, {"Content-Type": "application/json"}
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
@@ -131,8 +145,8 @@ class Client:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise FileNotFoundError(path) from error
-            if error.code == 400:
-                raise Failed(error.read().decode(errors="replace")) from error
+            if error.code in _REFUSALS:
+                raise Failed(_refusal(error)) from error
             raise
 
     def _patiently(self, action: Callable[[], Value]) -> Value:
@@ -142,11 +156,29 @@ class Client:
                 return action()
             except FileNotFoundError:
                 raise
-            except _LOST:
+            except _LOST as error:
                 self._events = None
-                if time.monotonic() > end:
-                    raise
+                wrong = getattr(error, "reason", error)
+                if time.monotonic() > end or isinstance(wrong, ssl.SSLCertVerificationError):
+                    raise OSError(error) from error
                 time.sleep(0.5)
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """What a server says of a graph that it does not take, in a line."""
+    text = error.read().decode(errors="replace")
+    try:
+        answer = json.loads(text)
+        found = [
+            f"{node['class_type']}: {each['message']} ({each['details']})"
+            for node in answer["node_errors"].values()
+            for each in node["errors"]
+        ]
+        told = "; ".join(found) or answer["error"]["message"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        told = " ".join(text.split()) or error.reason
+    shown = told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
+    return f"the server refuses it ({error.code}): {shown}"
 
 
 def _reason(status: dict[str, Any]) -> str:

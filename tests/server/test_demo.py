@@ -42,8 +42,8 @@ def test_the_first_pictures_come_before_anything_long(output: Path):
     assert (
         0 < said.index(f"first pictures: {output / 'first.png'}") < said.index("training 40 steps")
     )
-    first = Image.open(output / "first.png").convert("RGB")
-    assert len(first.getcolors(1 << 24)) > 100
+    sheet = Image.open(output / "first.png").convert("RGB")
+    assert len(sheet.getcolors(1 << 24)) > 100
 
 
 def test_a_log_of_it_has_whole_lines_and_few(output: Path):
