@@ -11,7 +11,8 @@ from comfyui_softrepa.tests.install.conftest import git
 
 FOLDERS = {"docs", "example_workflows", "examples", "injection", "locales", "nodes", "softrepa",
            "training", "web"}  # fmt: skip
-FILES = {"CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml"}
+FILES = {"CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml",
+         "requirements.txt"}  # fmt: skip
 DEVELOPMENT = {".ci", ".comfyignore", ".github", ".gitignore", "benchmarks", "demo", "host",
                "noxfile.py", "tests"}  # fmt: skip
 DEVELOPERS_PAGES = {"docs/architecture.md", "docs/next.md", "docs/releasing.md"}

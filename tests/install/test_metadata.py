@@ -43,7 +43,7 @@ def test_versions_have_three_numbers(stated):
     assert stated["tool"]["comfy"]["requires-comfyui"] == f">={pinned.VERSION}"
 
 
-def test_the_registry_reads_every_field(tools, checkout):
+def test_the_registry_reads_every_field(tools, checkout, stated):
     done = subprocess.run(
         [tools.command("python"), "-c", _READ], cwd=checkout, capture_output=True, text=True
     )
@@ -62,7 +62,7 @@ def test_the_registry_reads_every_field(tools, checkout):
     # ComfyUI's Manager compares them with "CUDA", "Metal", "ROCm" or "CPU", which no classifier
     # that the registry takes is: any would be shown as a conflict to everyone.
     assert project["supported_accelerators"] == []
-    assert project["dependencies"] == [] and not (checkout / "requirements.txt").exists()
+    assert project["dependencies"] == stated["project"]["dependencies"]
     assert comfy["includes"] == []
 
 
