@@ -73,13 +73,15 @@ class Painter:
         scenes: Sequence[world.Scene],
         adapter: str | None = None,
         strength: float = 1.0,
+        quiet: bool = False,
     ) -> NDArray[np.uint8]:
         """(N, 64, 64, 3); the scene at index i has seed i. What the folder holds is not painted.
 
-        adapter: its name as the server lists it; None for the bare model. Raises GraphError.
+        adapter: its name as the server lists it; None for the bare model. quiet: without progress.
+        Raises GraphError.
         """
         painted = []
-        for seed, scene in enumerate(progress(scenes, "pictures", unit="")):
+        for seed, scene in enumerate(progress(scenes, "pictures", unit="", disable=quiet)):
             file = pictures.path(scene, seed)
             if not file.is_file():
                 result = self.server.run(self.graph(world.caption(scene), seed, adapter, strength))

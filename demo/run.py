@@ -85,13 +85,13 @@ def main() -> None:
             made.result()
             paint = Painter(server, NAME, sampling).paint
             first, strength = scenes[:FIRST], lesson.strength
-            kept = paint(folder(KEPT, strength), first, f"kept_{NAME}", strength)
-            pair = Comparison(first, paint(folder(), first), kept)
+            kept = paint(folder(KEPT, strength), first, f"kept_{NAME}", strength, quiet=True)
+            pair = Comparison(first, paint(folder(), first, quiet=True), kept)
             say(f"first pictures: {report.write_first(output, pair)}")
             report.check_held_out(captions.result(), scenes)
             with lesson.training() as told:
                 say(told)
-                before = paint(folder(), scenes)
+                before = paint(folder(), scenes, quiet=True)  # the trainer tells how far it is
                 say(f"painted {len(scenes)} prompts without an adapter")
             say(f"trained: {lesson.adapter}")
             learned = folder(lesson.adapter, strength)

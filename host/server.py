@@ -134,7 +134,7 @@ def install_pack(base: Path) -> None:
 
 @contextmanager
 def serve(
-    comfyui: Path, base: Path, *arguments: str, start_timeout: float = 180.0
+    comfyui: Path, base: Path, *arguments: str, start_timeout: float = 600.0
 ) -> Iterator[Server]:
     """Runs ComfyUI on this base directory until the block ends.
 

@@ -53,14 +53,14 @@ def start(address, folder, steps=40):
     command += ["--graph", str(folder / "graph.json"), "--prompts", str(folder / "prompts.txt")]
     command += ["--adapters", "none,softrepa-sd3.safetensors", "--output", str(folder / "out")]
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen([*command, "--patience", "120"], stdout=log, stderr=log)
+        return subprocess.Popen([*command, "--patience", "600"], stdout=log, stderr=log)
 
 
 def pictures(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "out").glob("*.png")}
 
 
-def until(condition, seconds=120.0) -> None:
+def until(condition, seconds=600.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
@@ -85,7 +85,7 @@ def test_no_picture_is_lost_or_doubled(base, comfyui, tmp_path):
         assert len(pictures(tmp_path)) < JOBS, "the server restarts in the middle"
         with serve(comfyui, base) as second:
             proxy.target = second.address
-            assert client.wait(120) == 0, (tmp_path / "log").read_text()
+            assert client.wait(600) == 0, (tmp_path / "log").read_text()
             found = pictures(tmp_path)
             assert len(found) == JOBS
             assert sorted((base / "output" / "batch").iterdir()) == sorted(
@@ -103,10 +103,10 @@ def test_no_picture_is_lost_or_doubled(base, comfyui, tmp_path):
 def _everything_again_from_the_server(proxy, folder, found) -> None:
     """A new folder is filled from what the server has; nothing is painted again."""
     before = {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()}
-    assert start(proxy.address, folder).wait(60) == 0
+    assert start(proxy.address, folder).wait(300) == 0
     assert {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()} == before
     os.rename(folder / "out", folder / "kept")
-    assert start(proxy.address, folder).wait(60) == 0
+    assert start(proxy.address, folder).wait(300) == 0
     assert pictures(folder) == found
 
 
@@ -118,7 +118,7 @@ def _a_failure_is_told_and_the_rest_is_painted(server, folder) -> None:
     command += ["--graph", str(folder / "graph.json"), "--prompts", str(folder / "prompts.txt")]
     command += ["--output", str(folder / "failing"), "--seeds", f"5,{2**64},6"]
     command += ["--adapters", "none, missing.safetensors"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     painted = list((folder / "failing").iterdir())
     assert len(painted) == 2 * len(PROMPTS) and all("_none_" in path.name for path in painted)

@@ -98,7 +98,7 @@ def comfy(tools: Environment, checkout: Path, tmp_path_factory: pytest.TempPathF
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

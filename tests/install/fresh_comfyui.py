@@ -18,7 +18,7 @@ from comfyui_softrepa.host.server import Server
 # Not the models, pictures and packs of a user's own ComfyUI, which COMFYUI_PATH may name.
 _LEFT = ("models", "custom_nodes", "input", "output", "temp", "user", ".git", ".venv", "venv")
 _MADE = ("models/checkpoints", "custom_nodes", "input", "output")
-START_TIMEOUT = 240.0
+START_TIMEOUT = 600.0
 
 
 def copy_comfyui(comfyui: Path, folder: Path) -> Path:

@@ -68,7 +68,7 @@ def manager(newcomer, mirror: str) -> Callable[..., str]:
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

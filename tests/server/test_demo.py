@@ -25,7 +25,7 @@ def run(comfyui: Path, output: Path) -> str:
         capture_output=True,
         text=True,
         env={**os.environ, "COMFYUI_PATH": str(comfyui)},
-        timeout=900,
+        timeout=1800,
     )
     return done.stdout + done.stderr
 
