@@ -94,7 +94,9 @@ class Application:
 
     def to(self, *args: Any, **kwargs: Any) -> Application:
         """This patch on another device. A dtype is ignored: tokens stay float32 until used."""
-        adapter = self.adapter.to(torch.empty(0).to(*args, **kwargs).device)
+        # From where it is: ComfyUI calls with the device, and then with the model's dtype alone.
+        here = torch.empty(0, device=self.adapter.tokens.device)
+        adapter = self.adapter.to(here.to(*args, **kwargs).device)
         if adapter is self.adapter:
             return self
         curves = None if self.curves is None else self.curves.to(adapter.tokens.device)

@@ -38,11 +38,13 @@ class Architecture(Protocol):
     def add_patches(
         self,
         options: dict[str, Any],
+        model: torch.nn.Module,
         adapter: Adapter,
         tokens: Tensor,
         blocks: Mapping[str, BlockTokens],
     ) -> None:
         """Adds this call's patches to `options`, a copy of transformer_options made for the call.
 
-        tokens: (B or 1, L, K, W) float32.
+        model: the `comfy.model_base.BaseModel` that is called. tokens: (N or 1, L, K, W) float32,
+        one row a sample of the call.
         """

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..softrepa.adapter import Adapter
 from .application import BlockTokens
+from .rows import follow_rows
 from .strength import between, is_full
 
 NAME = "mmdit"
@@ -46,6 +47,7 @@ def embedder(
 
 def add_patches(
     options: dict[str, Any],
+    model: torch.nn.Module,
     adapter: Adapter,
     tokens: Tensor,
     blocks: Mapping[str, BlockTokens],
@@ -68,7 +70,7 @@ def add_patches(
 class JointBlockPatch:
     """A replacement for one joint block: the block (or an earlier replacement) with more text.
 
-    tokens: (B or 1, K, W) float32, cast to the text's dtype here.
+    tokens: (N or 1, K, W) float32, one row a sample, cast to the text's dtype here.
     """
 
     tokens: Tensor
@@ -76,10 +78,18 @@ class JointBlockPatch:
     append: bool
     previous: Callable[..., dict[str, Any]] | None
 
-    def __call__(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-        run = self._previous(extra)
+    def __call__(
+        self, args: dict[str, Any], extra: dict[str, Any], **others: Any
+    ) -> dict[str, Any]:
+        run = self._previous(extra, others)
         text = args["txt"]
-        tokens = self.tokens.to(text).expand(text.shape[0], -1, -1)
+        options = args.get("transformer_options") or {}
+        tokens = follow_rows(
+            self.tokens,
+            args["img"].shape[0],
+            text.shape[0],
+            options.get("cond_or_uncond") or (),
+        ).to(text)
         beside = (text, tokens) if self.append else (tokens, text)
         with_tokens = run({**args, "txt": torch.cat(beside, dim=1)})
         with_tokens = {**with_tokens, "txt": self._strip(with_tokens["txt"])}
@@ -91,10 +101,12 @@ class JointBlockPatch:
             blended["txt"] = between(plain["txt"], with_tokens["txt"], self.strength)
         return blended
 
-    def _previous(self, extra: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def _previous(
+        self, extra: dict[str, Any], others: dict[str, Any]
+    ) -> Callable[[dict[str, Any]], dict[str, Any]]:
         if self.previous is None:
             return extra["original_block"]
-        return lambda args: self.previous(args, extra)
+        return lambda args: self.previous(args, extra, **others)
 
     def _strip(self, text: Tensor | None) -> Tensor | None:
         if text is None:  # the last joint block gives no text back

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
+from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor
 
 from ..softrepa.adapter import Adapter
 from .application import BlockTokens
-from .strength import between, is_full
+from .attention_blend import SPANS, AttentionBlend
+from .rows import follow_rows
+from .strength import is_full
 
 NAME = "unet"
-_SPANS = "softrepa_spans"
 
 
 def matches(model: torch.nn.Module) -> bool:
@@ -59,6 +60,7 @@ def _cross_attention(model: torch.nn.Module) -> Iterator[tuple[str, SpatialTrans
 
 def add_patches(
     options: dict[str, Any],
+    model: torch.nn.Module,
     adapter: Adapter,
     tokens: Tensor,
     blocks: Mapping[str, BlockTokens],
@@ -69,7 +71,7 @@ def add_patches(
     options["patches"] = patches
     partial = {key for key, block in by_block.items() if not is_full(block.strength)}
     if partial:
-        _blend_attention(options, partial)
+        _blend_attention(options, model, partial)
 
 
 def _block_id(name: str) -> tuple[str, int]:
@@ -81,91 +83,61 @@ def _block_id(name: str) -> tuple[str, int]:
 class ContextPatch:
     """An attn2_patch: inserts each chosen block's tokens after the context's first token.
 
-    tokens: (B or 1, L, K, W) float32, cast to the context's dtype here.
+    tokens: (N or 1, L, K, W) float32, one row a sample, cast to the context's dtype here. It is
+    called as ComfyUI's U-Nets do, and gives three tensors; or with `extra_options` by name, as its
+    newer networks do, and gives them by name.
     """
 
     tokens: Tensor
     blocks: Mapping[tuple[str, int], BlockTokens]
 
     def __call__(
-        self, query: Tensor, context: Tensor, value: Tensor, extra: dict[str, Any]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        block = self.blocks.get(extra["block"])
+        self,
+        query: Tensor,
+        context: Tensor,
+        value: Tensor | None = None,
+        extra: dict[str, Any] | None = None,
+        **named: Any,
+    ) -> tuple[Tensor, Tensor, Tensor | None] | dict[str, Tensor | None]:
+        by_name = extra is None
+        extra = named["extra_options"] if extra is None else extra
+        found = self._insert(query, context, value, extra)
+        return dict(zip("qkv", found, strict=True)) if by_name else found
+
+    def _insert(
+        self, query: Tensor, context: Tensor, value: Tensor | None, extra: dict[str, Any]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        block = self.blocks.get(extra.get("block"))
         if block is None:
             return query, context, value
         tokens = self.tokens[:, block.row]
-        with_tokens = _insert(context, tokens)
-        value = with_tokens if value is context or value is None else _insert(value, tokens)
+        chunks = extra.get("cond_or_uncond") or ()
+
+        def insert(sequence: Tensor) -> Tensor:
+            rows = follow_rows(tokens, query.shape[0], sequence.shape[0], chunks).to(sequence)
+            return torch.cat((sequence[:, :1], rows, sequence[:, 1:]), dim=1)
+
+        with_tokens = insert(context)
+        value = with_tokens if value is context or value is None else insert(value)
         # `extra` lives for one block's call only: it tells AttentionBlend what stands where. The
         # latest insertion is the first in the context.
-        extra[_SPANS] = ((tokens.shape[1], block.strength), *extra.get(_SPANS, ()))
+        extra[SPANS] = ((tokens.shape[1], block.strength), *extra.get(SPANS, ()))
         return query, with_tokens, value
 
 
-def _insert(context: Tensor, tokens: Tensor) -> Tensor:
-    tokens = tokens.to(context)
-    # Regional packs run one sample under several contexts: the batch is then a multiple of ours.
-    tokens = tokens.repeat(context.shape[0] // tokens.shape[0], 1, 1)
-    return torch.cat((context[:, :1], tokens, context[:, 1:]), dim=1)
-
-
-def _blend_attention(options: dict[str, Any], partial: set[tuple[str, int]]) -> None:
+def _blend_attention(
+    options: dict[str, Any], model: torch.nn.Module, partial: set[tuple[str, int]]
+) -> None:
     """Puts an AttentionBlend before every attention of these blocks, around what is there."""
+    layers = {
+        _block_id(name): tuple(block.attn2 for block in transformer.transformer_blocks)
+        for name, transformer in _cross_attention(model)
+    }
     replacements = dict(options.get("patches_replace", {}))
     slots = dict(replacements.get("attn2", {}))
     for block in partial:
         for slot in {block, *(key for key in slots if key[:2] == block)}:
             if not isinstance(slots.get(slot), AttentionBlend):
-                slots[slot] = AttentionBlend(slots.get(slot))
+                slots[slot] = AttentionBlend(slots.get(slot), layers.get(block, ()))
     replacements["attn2"] = slots
     options["patches_replace"] = replacements
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionBlend:
-    """An attn2 replacement: plain + strength * (with tokens - plain), for each adapter in turn.
-
-    Keys and values are computed once; only the attention itself runs again without the tokens.
-    """
-
-    previous: Callable[..., Tensor] | None
-
-    def __call__(self, query: Tensor, key: Tensor, value: Tensor, extra: dict[str, Any]) -> Tensor:
-        return self._blend(query, key, value, extra, 1, extra.get(_SPANS, ()))
-
-    def _blend(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        extra: dict[str, Any],
-        start: int,
-        spans: tuple[tuple[int, float | Tensor], ...],
-    ) -> Tensor:
-        if not spans:
-            return self._attention(query, key, value, extra)
-        (count, strength), rest = spans[0], spans[1:]
-        with_tokens = self._blend(query, key, value, extra, start + count, rest)
-        if is_full(strength):
-            return with_tokens
-        key, value = _cut(key, start, count), _cut(value, start, count)
-        plain = self._blend(query, key, value, extra, start, rest)
-        return between(plain, with_tokens, strength)
-
-    def _attention(
-        self, query: Tensor, key: Tensor, value: Tensor, extra: dict[str, Any]
-    ) -> Tensor:
-        if self.previous is not None:
-            return self.previous(query, key, value, extra)
-        return optimized_attention(
-            query,
-            key,
-            value,
-            extra["n_heads"],
-            attn_precision=extra["attn_precision"],
-            transformer_options=extra,
-        )
-
-
-def _cut(sequence: Tensor, start: int, count: int) -> Tensor:
-    return torch.cat((sequence[:, :start], sequence[:, start + count :]), dim=1)

@@ -55,7 +55,7 @@ def _add(
         architecture.embedder(adapter, model, _compute_dtype(model)),
     )
     blocks = application.blocks_at(sigma, model.model_sampling)
-    architecture.add_patches(options, adapter, tokens, blocks)
+    architecture.add_patches(options, model, adapter, tokens, blocks)
 
 
 def _compute_dtype(model: torch.nn.Module) -> torch.dtype:

@@ -1,9 +1,17 @@
-"""The `models/softrepa` folder: registered with ComfyUI, listed, and resolved to paths."""
+"""The `models/softrepa` folder: registered with ComfyUI, listed, and resolved to paths.
+
+The list is read from the disk each time. ComfyUI's own is kept for as long as its folders have the
+same time, and a file that is written within one tick of the clock would stay unknown.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 import os
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import folder_paths
@@ -35,19 +43,94 @@ def register_folder() -> None:
 
 def names() -> list[str]:
     """Adapter files to choose from. A file of offsets that another file picks up is left out."""
-    listed = folder_paths.get_filename_list(FOLDER)
-    tokens = set(listed)
-    return [name for name in listed if not _belongs_to_another(name, tokens)]
+    listed = _listed()
+    return [name for name in sorted(listed) if not _belongs_to_another(name, listed)]
 
 
-def _belongs_to_another(name: str, listed: set[str]) -> bool:
+def _belongs_to_another(name: str, listed: dict[str, Path]) -> bool:
     stem, suffix = os.path.splitext(name)
     return stem.endswith("t_tokens") and stem.removesuffix("t_tokens") + "tokens" + suffix in listed
 
 
 def path_of(name: str) -> Path:
-    """The full path of a listed file. Raises FileNotFoundError, as ComfyUI's own loaders do."""
-    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    """The full path of a listed file.
+
+    A name is found however its slashes and accents were written, so that a workflow saved on
+    another system loads. Raises FileNotFoundError, with one sentence, where it is not there.
+    """
+    listed, name = _listed(), str(name)
+    found = listed.get(name) or {_spelling(each): path for each, path in listed.items()}.get(
+        _spelling(name)
+    )
+    if found is None:
+        raise FileNotFoundError(
+            f'There is no adapter "{_printable(name)}" in models/softrepa: put the file there, or '
+            "choose another in Load SoftREPA Adapter."
+        )
+    return found
+
+
+def _spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", name).replace("\\", "/")
+
+
+def _listed() -> dict[str, Path]:
+    """Name -> path of every adapter file; of equal names the first folder's counts."""
+    found: dict[str, Path] = {}
+    _, extensions = folder_paths.folder_names_and_paths[FOLDER]
+    for folder in folder_paths.get_folder_paths(FOLDER):
+        for path in _files_below(folder):
+            if path.suffix.lower() in extensions and path.is_file():
+                found.setdefault(str(path.relative_to(folder)), path)
+    return found
+
+
+def _files_below(folder: str) -> Iterator[Path]:
+    """Every file but the hidden ones, with links followed, though never in a circle."""
+    seen: set[str] = set()
+    for place, folders, files_here in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else [each for each in folders if _shown(each)]
+        if real not in seen:
+            yield from (Path(place, each) for each in files_here if _shown(each))
+        seen.add(real)
+
+
+def _shown(name: str) -> bool:
+    """Hidden are what begins with a dot (the trainer's cache, macOS's own files), and names that
+    no page can ask for."""
+    if name.startswith("."):
+        return False
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        _say_unreadable(_printable(name))
+        return False
+    return True
+
+
+@functools.cache
+def _say_unreadable(name: str) -> None:
+    logging.warning(
+        'SoftREPA: "%s" in models/softrepa is not listed, for its name is not UTF-8: rename it.',
+        name,
+    )
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def state(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """What tells that the file, or the offsets beside it, changed on disk.
+
+    A replaced file has another number, even where time and size are the same.
+    """
+    there = [file for file in (path, files.partner(path)) if file is not None]
+    return tuple(
+        (str(file), found.st_mtime_ns, found.st_size, found.st_ino)
+        for file, found in ((file, file.stat()) for file in there)
+    )
 
 
 def fingerprint(name: str) -> str:
@@ -55,10 +138,4 @@ def fingerprint(name: str) -> str:
 
     ComfyUI writes it into every picture's metadata, so it tells nothing about the machine.
     """
-    path = path_of(name)
-    found = [
-        (str(file), file.stat().st_mtime_ns, file.stat().st_size)
-        for file in (path, files.partner(path))
-        if file is not None
-    ]
-    return hashlib.sha256(repr(found).encode()).hexdigest()
+    return hashlib.sha256(repr(state(path_of(name))).encode()).hexdigest()

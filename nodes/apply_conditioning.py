@@ -9,6 +9,7 @@ from comfy_api.v0_0_2 import io
 
 from .. import injection
 from ..softrepa.adapter import Adapter
+from ..softrepa.errors import AdapterError
 from ..softrepa.schedule import Schedule
 from . import apply
 
@@ -60,6 +61,8 @@ class SoftREPAApplyConditioning(io.ComfyNode):
         schedule: Schedule | None = None,
         hook_kf: HookKeyframeGroup | None = None,
     ) -> io.NodeOutput:
+        if bank not in BANKS:  # older versions of ComfyUI let any text pass
+            raise AdapterError(f'"{bank}" is no bank: choose among {", ".join(BANKS)}.')
         unfitted = injection.Unfitted(
             adapter, strength, start_percent, end_percent, layers, BANKS.index(bank), schedule
         )

@@ -6,6 +6,7 @@ from comfy_api.v0_0_2 import io
 
 from ..softrepa.adapter import Adapter
 from ..softrepa.blend import concatenate, weighted_sum
+from ..softrepa.errors import AdapterError
 from .types import SoftREPA
 
 MODES = ("weighted sum", "concatenate")
@@ -43,6 +44,8 @@ class SoftREPABlend(io.ComfyNode):
     ) -> io.NodeOutput:
         if mode == "concatenate":
             return io.NodeOutput(concatenate(adapter_1, adapter_2))
+        if mode != "weighted sum":  # older versions of ComfyUI let any text pass
+            raise AdapterError(f'"{mode}" is no way to blend: choose among {", ".join(MODES)}.')
         return io.NodeOutput(weighted_sum(adapter_1, adapter_2, (weight_1, weight_2)))
 
 

@@ -34,6 +34,15 @@ class SoftREPALoader(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, adapter: str | None = None) -> bool | str:
+        # Asked for here, ComfyUI leaves the check to us: its own compares with a list that the
+        # file may be newer than, and knows one spelling. A linked name comes when it is computed.
+        try:
+            return adapter is None or adapter_files.path_of(adapter).is_file()
+        except FileNotFoundError as error:
+            return str(error)
+
+    @classmethod
     def fingerprint_inputs(cls, adapter: str) -> str:
         return adapter_files.fingerprint(adapter)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from pathlib import Path
 
-import folder_paths
 import torch
 from comfy_api.v0_0_2 import io, ui
 from PIL import Image
 
-from ..softrepa import files, modelspec
+from ..softrepa import modelspec
 from ..softrepa import thumbnail as thumbnails
 from ..softrepa.adapter import Adapter
 from ..softrepa.errors import AdapterError
+from .output_files import check_prefix, write_numbered
 from .types import SoftREPA
 
 
@@ -61,6 +59,16 @@ class SoftREPASave(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        # Before anything runs; a linked prefix comes when it is computed.
+        try:
+            if filename_prefix is not None:
+                check_prefix(filename_prefix)
+        except AdapterError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(
         cls,
         adapter: Adapter,
@@ -72,11 +80,7 @@ class SoftREPASave(io.ComfyNode):
         picture = None if thumbnail is None else thumbnails.jpeg(_first(thumbnail))
         labels = modelspec.labels(title, description, thumbnail=picture)
         adapter = dataclasses.replace(adapter, metadata={**adapter.metadata, **labels})
-        path = _free_path(filename_prefix)
-        try:
-            files.write(path, adapter)
-        except OSError as error:
-            raise AdapterError(f"{path.name} cannot be written: {error.strerror}.") from error
+        path = write_numbered(filename_prefix, adapter)
         return io.NodeOutput(ui=ui.PreviewText(str(path)))
 
 
@@ -87,13 +91,3 @@ def _first(images: torch.Tensor) -> Image.Image:
     pixels = images[0].detach().cpu().float().nan_to_num(0.0).clamp(0.0, 1.0)
     array = (pixels * 255.0).round().to(torch.uint8).numpy()
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-
-
-def _free_path(prefix: str) -> Path:
-    folder, name, first, _, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory()
-    )
-    numbered = (
-        Path(folder) / f"{name}_{number:05}_.safetensors" for number in itertools.count(first)
-    )
-    return next(path for path in numbered if not path.exists())

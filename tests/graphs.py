@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 Graph = dict[str, dict[str, Any]]
@@ -61,3 +62,16 @@ def text_to_image(
 
 def _node(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
+
+
+def interrupting(server: Any, after: int) -> Callable[[int], None]:
+    """An on_progress that interrupts once, at the first report of this step or a later one: newer
+    versions of ComfyUI do not report every step."""
+    reports: list[int] = []
+
+    def on_progress(step: int) -> None:
+        if step >= after and not reports:
+            reports.append(step)
+            server.interrupt()
+
+    return on_progress

@@ -10,7 +10,7 @@ from ...softrepa import files
 from ...softrepa.adapter import Adapter
 from ...softrepa.families import describe
 from .. import adapter_files
-from .listed import FileTooLarge, listed_path
+from .listed import FileTooLarge
 
 LARGEST_FILE = 256 << 20
 """Bytes; the largest adapter known has 13 MB."""
@@ -44,18 +44,16 @@ def adapter_facts(name: str) -> dict[str, Any]:
 
     Raises FileNotFoundError where it is not listed, FileTooLarge, AdapterError.
     """
-    path = listed_path(adapter_files.FOLDER, name, adapter_files.names())
-    beside = files.partner(path)
-    state = [file.stat() for file in (path, beside) if file is not None]
-    if sum(found.st_size for found in state) > LARGEST_FILE:
+    path = adapter_files.path_of(name)
+    state = adapter_files.state(path)
+    if sum(size for _, _, size, _ in state) > LARGEST_FILE:
         raise FileTooLarge(f"{path.name} is larger than any adapter, so it is not read here.")
-    marks = tuple((found.st_mtime_ns, found.st_size) for found in state)
-    return {"name": name, **_facts(path, marks)}
+    return {"name": name, **_facts(path, state)}
 
 
 @functools.lru_cache(maxsize=64)
-def _facts(path: Path, marks: tuple[tuple[int, int], ...]) -> dict[str, Any]:
-    """marks: times and sizes of the files, so that one that changed is read again."""
+def _facts(path: Path, state: tuple[tuple[str, int, int, int], ...]) -> dict[str, Any]:
+    """state: that of the files, so that one that changed is read again."""
     adapter = files.read(path)
     return {
         "architecture": adapter.architecture,

@@ -1,17 +1,19 @@
 """What artists combine an adapter with: ComfyUI's own nodes, and stand-ins for popular packs.
 
 A partner takes a model and gives the model with its own patch. Stand-ins use the same extension
-points, with the same tensor shapes, as the packs they are named after.
+points, with the same tensor shapes, as the packs they are named after; row_partners.py has those
+that change the text.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import comfy.lora
+import comfy.model_base
 import comfy.sd
 import torch
 from comfy.ldm.modules.attention import optimized_attention
@@ -26,6 +28,7 @@ from comfy_extras import (
     nodes_sd3,
     nodes_tomesd,
 )
+from comfyui_softrepa.tests.control import row_partners
 from comfyui_softrepa.tests.golden_models import seeded
 
 UNETS = ("sd15", "sdxl")
@@ -35,12 +38,13 @@ ALL = (*UNETS, "sd3")
 @dataclass(frozen=True)
 class Partner:
     """name: the row of docs/combinations.md. archs: where it acts at all. size: of the latent, as
-    small as it still acts."""
+    small as it still acts. text: what its own encoder makes of a prompt."""
 
     name: str
     archs: tuple[str, ...]
     patch: Callable[[Any], Any]
     size: int = 8
+    text: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 def lora(model: Any) -> Any:
@@ -130,37 +134,33 @@ def deep_cache(model: Any) -> Any:
     return patched
 
 
-def normalized_attention_guidance(model: Any) -> Any:
-    """Cross-attention pushed away from what another context gives, then normalised."""
+class PictureAttention:
+    """What ComfyUI_IPAdapter_plus puts in the place of cross-attention: that of the text, and one
+    to the tokens of a picture, a row a sample, other tokens for the negative chunks."""
 
-    def replace(query, key, value, extra):
+    def __call__(self, query, key, value, extra):
         found = optimized_attention(query, key, value, extra["n_heads"])
-        away = optimized_attention(query, key.flip(1), value.flip(-1), extra["n_heads"])
-        pushed = found + 2.0 * (found - away)
-        norms = [each.norm(p=1, dim=-1, keepdim=True) for each in (found, pushed)]
-        scaled = pushed * torch.minimum(norms[1], norms[0] * 2.5) / norms[1]
-        return 0.5 * scaled + 0.5 * found
+        kinds = extra["cond_or_uncond"]
+        samples = query.shape[0] // len(kinds)
+        pictures = [seeded(f"picture {n}", (1, 4, key.shape[-1]), 4) for n in (0, 1)]
+        tokens = torch.cat([pictures[kind].repeat(samples, 1, 1) for kind in kinds])
+        return found + optimized_attention(query, tokens, tokens, extra["n_heads"])
 
-    return _replace_cross_attention(model, replace)
+    def to(self, device, *args, **kwargs):
+        return self
 
 
 def ip_adapter(model: Any) -> Any:
-    """A second attention, to tokens of a picture, added to that of the text."""
-
-    def replace(query, key, value, extra):
-        found = optimized_attention(query, key, value, extra["n_heads"])
-        tokens = seeded("picture", (1, 4, key.shape[-1]), 4).expand(query.shape[0], -1, -1)
-        return found + optimized_attention(query, tokens, tokens, extra["n_heads"])
-
-    return _replace_cross_attention(model, replace)
-
-
-def _replace_cross_attention(model: Any, replace: Callable[..., torch.Tensor]) -> Any:
+    """Slots for whole blocks on SD1.x, for each transformer of a block on SDXL."""
     patched = model.clone()
-    for group in ("input", "middle", "output"):
-        for number in range(12):
-            patched.set_model_attn2_replace(replace, group, number, 0)
+    for group, number in itertools.product(("input", "middle", "output"), range(12)):
+        for index in range(2) if _is_sdxl(model) else (None,):
+            patched.set_model_attn2_replace(PictureAttention(), group, number, index)
     return patched
+
+
+def _is_sdxl(model: Any) -> bool:
+    return isinstance(model.model, comfy.model_base.SDXL)
 
 
 def joint_block_replacement(model: Any) -> Any:
@@ -175,33 +175,6 @@ def joint_block_replacement(model: Any) -> Any:
     return patched
 
 
-def attention_couple(model: Any) -> Any:
-    """Two prompts for two halves: the batch doubles, contexts get a common multiple as length."""
-    patched = model.clone()
-    width = _context_width(model)
-    region = seeded("region", (1, 154, width), 5)
-
-    def before(query, context, value, extra):
-        length = math.lcm(context.shape[1], region.shape[1])
-        first = context.repeat(1, length // context.shape[1], 1)
-        second = region.expand(context.shape[0], -1, -1).repeat(1, length // region.shape[1], 1)
-        both = torch.cat((first, second))
-        return query.repeat(2, 1, 1), both, both
-
-    def after(output, extra):
-        first, second = output.chunk(2)
-        left = torch.arange(first.shape[1]) < first.shape[1] // 2
-        return torch.where(left[None, :, None], first, second)
-
-    patched.set_model_attn2_patch(before)
-    patched.set_model_attn2_output_patch(after)
-    return patched
-
-
-def _context_width(model: Any) -> int:
-    return model.model.model_config.unet_config["context_dim"]
-
-
 PARTNERS = (
     Partner("LoRA", ALL, lora),
     Partner("Diffusion-DPO LoRA", UNETS, dpo_lora),
@@ -209,10 +182,11 @@ PARTNERS = (
     Partner("SAG", UNETS, self_attention_guidance),
     Partner("SLG", ("sd3",), skip_layer_guidance),
     Partner("RescaleCFG", ALL, rescaled_guidance),
-    Partner("NAG", UNETS, normalized_attention_guidance),
+    Partner("NAG", ALL, row_partners.normalized_attention_guidance),
     Partner("IPAdapter", UNETS, ip_adapter),
     Partner("Joint block replacements", ("sd3",), joint_block_replacement),
-    Partner("Attention couple", UNETS, attention_couple),
+    Partner("Attention couple", UNETS, row_partners.attention_couple),
+    Partner("NegPip", UNETS, row_partners.negative_weights, text=row_partners.interleaved),
     Partner("ToMe", ("sd15",), token_merging),
     Partner("FreeU", UNETS, free_u),
     Partner("HyperTile", UNETS, hyper_tile, size=16),

@@ -17,26 +17,32 @@ BRIEF = [(partner, arch) for partner, arch in CASES if arch != "sdxl"]
 
 @pytest.fixture(scope="module")
 def baseline(studios):
-    """(arch, size) -> latents: plain, with the adapter on the model, and on the prompt."""
+    """(arch, partner) -> latents: plain, with the adapter on the model, and on the prompt."""
 
     @functools.cache
-    def baseline(arch, size):
-        art = sized(studios[arch], size)
+    def latents(arch, size, text):
+        art = sized(studios[arch], size, text)
         hooked = art.on_prompt(art.positive)
         runs = (art.sample(), art.sample(art.on_model()), art.sample(positive=hooked))
         return tuple(run.latent for run in runs)
 
-    return baseline
+    return lambda arch, partner: latents(arch, partner.size, partner.text)
 
 
-def sized(art, size):
-    return dataclasses.replace(art, latent=art.latent.new_zeros(*art.latent.shape[:2], size, size))
+def sized(art, size, text=None):
+    """The studio with an empty picture of this size, and its prompts as a partner encodes them."""
+    latent = art.latent.new_zeros(*art.latent.shape[:2], size, size)
+    prompts = {
+        name: [[text(tensor) if text else tensor, rest] for tensor, rest in getattr(art, name)]
+        for name in ("positive", "negative")
+    }
+    return dataclasses.replace(art, latent=latent, **prompts)
 
 
 @pytest.mark.parametrize(("partner", "arch"), CASES, ids=lambda case: getattr(case, "name", case))
 def test_both_act_whichever_comes_first(studios, baseline, partner, arch):
-    art = sized(studios[arch], partner.size)
-    plain, adapter, _ = baseline(arch, partner.size)
+    art = sized(studios[arch], partner.size, partner.text)
+    plain, adapter, _ = baseline(arch, partner)
     alone = art.sample(partner.patch(art.model)).latent
     assert differs(alone, plain), "the partner does nothing here"
     for strength in (1.0, 0.5):
@@ -52,11 +58,11 @@ def test_both_act_whichever_comes_first(studios, baseline, partner, arch):
 
 @pytest.mark.parametrize(("partner", "arch"), BRIEF, ids=lambda case: getattr(case, "name", case))
 def test_on_a_prompt_it_acts_beside_the_partner_too(studios, baseline, partner, arch):
-    art = sized(studios[arch], partner.size)
+    art = sized(studios[arch], partner.size, partner.text)
     hooked = art.sample(partner.patch(art.model), positive=art.on_prompt(art.positive)).latent
     assert torch.isfinite(hooked).all()
     assert differs(hooked, art.sample(partner.patch(art.model)).latent)
-    assert differs(hooked, baseline(arch, partner.size)[2])
+    assert differs(hooked, baseline(arch, partner)[2])
 
 
 def test_the_table_in_the_docs_names_every_partner():

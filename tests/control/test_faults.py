@@ -12,7 +12,7 @@ from comfyui_softrepa.host.server import GraphError, install_pack, serve
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.control.studio import differs
-from comfyui_softrepa.tests.graphs import text_to_image
+from comfyui_softrepa.tests.graphs import interrupting, text_to_image
 from PIL import Image
 
 FAULTS = {
@@ -117,7 +117,7 @@ def test_after_faults_a_server_paints_what_a_fresh_one_does(faulty, server):
             faulty.run(graph)
     long = text_to_image(adapter="faults.safetensors", seed=8, steps=2000, size=(256, 256))
     with pytest.raises(GraphError, match="interrupted"):
-        faulty.run(long, on_progress=lambda step: faulty.interrupt() if step == 2 else None)
+        faulty.run(long, on_progress=interrupting(faulty, 2))
     for graph in (text_to_image(seed=9), text_to_image(adapter="faults.safetensors", seed=9)):
         found, expected = (_pixels(each, graph) for each in (faulty, server))
         assert numpy.array_equal(found, expected)

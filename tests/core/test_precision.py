@@ -82,6 +82,7 @@ def test_application_moves_by_device_and_ignores_dtypes(weights):
     moved = application.to(torch.device("meta"))
     assert moved is not application and moved.adapter.tokens.device.type == "meta"
     assert moved.adapter.tokens.dtype == torch.float32
+    assert moved.to(torch.float16) is moved, "a dtype alone brings nothing back to the CPU"
     assert application.adapter.tokens.device.type == "cpu", "the original stays where it was"
 
 
@@ -92,7 +93,9 @@ def test_comfyui_moves_the_patch_with_the_model(weights):
     )
     (patched,) = SoftREPAApply.execute(patcher, random_adapter(), 1.0, 0.0, 1.0, "").args
     before = application_on(patched)
+    # As in `LoadedModel.model_load`: the device, then the dtype alone.
     patched.model_patches_to(torch.device("meta"))
+    patched.model_patches_to(patched.model_dtype())
     assert application_on(patched).adapter.tokens.device.type == "meta"
     # What is on "meta" cannot come back, and ComfyUI moves it once more when the model goes.
     patched.model_options["transformer_options"]["patches"]["softrepa"][0] = before

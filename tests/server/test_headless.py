@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import re
 
@@ -12,7 +13,7 @@ import pytest
 from comfyui_softrepa.host.server import GraphError
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter, save_reference
-from comfyui_softrepa.tests.graphs import text_to_image
+from comfyui_softrepa.tests.graphs import interrupting, text_to_image
 from PIL import Image
 
 
@@ -52,10 +53,38 @@ def test_the_authors_two_files_are_one_choice(server, adapters):
     pixels(server, text_to_image(adapter=name))
 
 
-def test_a_new_file_is_listed_without_a_restart(server, adapters):
-    files.write(adapters / "later.safetensors", random_adapter())
-    options = server.get("/object_info/SoftREPALoader")["SoftREPALoader"]["input"]["required"]
-    assert "later.safetensors" in options["adapter"][1]["options"]
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_a_workflow_saved_on_another_system_loads(server, adapters, slash):
+    pixels(server, text_to_image(adapter=f"nested{slash}dc_tokens.pth", prefix="slash"))
+
+
+def test_an_adapter_that_is_not_there_is_named_before_anything_runs(server, adapters):
+    with pytest.raises(GraphError) as refused:
+        server.run(text_to_image(adapter="sd3\\gone.safetensors"))
+    (loader,) = json.loads(str(refused.value))["node_errors"].values()
+    assert loader["class_type"] == "SoftREPALoader"
+    (error,) = loader["errors"]
+    assert 'There is no adapter "sd3\\gone.safetensors" in models/softrepa' in error["details"]
+
+
+def test_a_new_file_is_listed_and_loaded_without_a_restart(server, adapters):
+    """Each time, however soon after the list was last asked for."""
+    for number in range(5):
+        name = f"later{number}.safetensors"
+        files.write(adapters / name, random_adapter(seed=number, scale=2.0))
+        options = server.get("/object_info/SoftREPALoader")["SoftREPALoader"]["input"]["required"]
+        assert name in options["adapter"][1]["options"]
+    pixels(server, text_to_image(adapter=name, prefix="later"))
+
+
+def test_a_name_to_save_under_is_refused_before_anything_runs(server, adapters):
+    graph = text_to_image(adapter="sd3.safetensors")
+    inputs = {"adapter": ["loader", 0], "filename_prefix": "softrepa/" + "色" * 80}
+    graph["keep"] = {"class_type": "SoftREPASave", "inputs": inputs}
+    with pytest.raises(GraphError) as refused:
+        server.run({name: graph[name] for name in ("loader", "keep")})
+    (error,) = json.loads(str(refused.value))["node_errors"]["keep"]["errors"]
+    assert "a name can have 255: make it shorter." in error["details"]
 
 
 def test_only_what_changed_runs_again(server, adapters):
@@ -104,7 +133,7 @@ def test_interrupted_sampling_leaves_nothing_behind(server, adapters):
     plain = pixels(server, text_to_image(prefix="before"))
     graph = text_to_image(adapter="sd3.safetensors", steps=2000, size=(256, 256))
     with pytest.raises(GraphError, match="interrupted"):
-        server.run(graph, on_progress=lambda step: server.interrupt() if step == 3 else None)
+        server.run(graph, on_progress=interrupting(server, 3))
     assert numpy.array_equal(plain, pixels(server, text_to_image(prefix="after")))
 
 

@@ -1,4 +1,4 @@
-"""SoftREPASave and SoftREPAInfo."""
+"""SoftREPAInfo."""
 
 from __future__ import annotations
 
@@ -9,60 +9,15 @@ import folder_paths
 import numpy
 import pytest
 import torch
-from comfyui_softrepa.nodes import adapter_files
 from comfyui_softrepa.nodes.chart import HEIGHT, WIDTH, draw_norms
 from comfyui_softrepa.nodes.info import SoftREPAInfo
-from comfyui_softrepa.nodes.loader import SoftREPALoader
-from comfyui_softrepa.nodes.save import SoftREPASave
-from comfyui_softrepa.softrepa.errors import AdapterError
 from comfyui_softrepa.tests.adapters import random_adapter
 
 
 @pytest.fixture
 def output(tmp_path, monkeypatch):
-    """An output folder of its own, and no other place for adapters."""
-    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path / "output"))
+    """A folder for previews."""
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
-    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
-    monkeypatch.delitem(folder_paths.folder_names_and_paths, "softrepa", raising=False)
-    monkeypatch.delitem(folder_paths.filename_list_cache, "softrepa", raising=False)
-    adapter_files.register_folder()
-    return tmp_path / "output"
-
-
-def test_a_saved_adapter_can_be_loaded_at_once(output):
-    adapter = random_adapter(banks=2)
-    written = SoftREPASave.execute(adapter, "softrepa/mine").ui.value
-    assert written == str(output / "softrepa" / "mine_00001_.safetensors")
-    assert adapter_files.names() == ["mine_00001_.safetensors"]
-    loaded = SoftREPALoader.execute("mine_00001_.safetensors").args[0]
-    assert torch.equal(loaded.tokens, adapter.tokens)
-    assert torch.equal(loaded.offsets, adapter.offsets)
-
-
-def test_saving_never_overwrites(output):
-    adapter = random_adapter()
-    paths = [SoftREPASave.execute(adapter, "softrepa/mine").ui.value for _ in range(3)]
-    assert len(set(paths)) == 3
-    (output / "softrepa" / "other_00001_.safetensors").write_bytes(b"kept")
-    SoftREPASave.execute(adapter, "softrepa/other")
-    assert (output / "softrepa" / "other_00001_.safetensors").read_bytes() == b"kept"
-
-
-def test_saving_outside_the_output_folder_is_refused(output):
-    with pytest.raises(Exception, match="outside the output folder"):
-        SoftREPASave.execute(random_adapter(), "../elsewhere/mine")
-    assert not (output.parent / "elsewhere").exists()
-
-
-def test_a_full_disk_is_one_sentence(output, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("comfyui_softrepa.softrepa.files.os.fsync", full)
-    with pytest.raises(AdapterError, match=r"mine_00001_.safetensors cannot be written: No space"):
-        SoftREPASave.execute(random_adapter(), "softrepa/mine")
-    assert list((output / "softrepa").iterdir()) == []
 
 
 def test_info_says_what_the_adapter_holds(output):
