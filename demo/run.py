@@ -57,7 +57,7 @@ def main() -> None:
     from comfyui_softrepa.demo.base import join
     from comfyui_softrepa.demo.comparison import Comparison, Painter, Pictures
     from comfyui_softrepa.demo.evaluate import Sampling
-    from comfyui_softrepa.demo.lesson import Lesson
+    from comfyui_softrepa.demo.lesson import STRENGTHS, Lesson
     from comfyui_softrepa.host.server import install_pack, serve
 
     def say(text: str) -> None:
@@ -84,8 +84,8 @@ def main() -> None:
         with serve(Path(os.environ["COMFYUI_PATH"]), base, *flags) as server:
             made.result()
             paint = Painter(server, NAME, sampling).paint
-            first, strength = scenes[:FIRST], lesson.strength
-            kept = paint(folder(KEPT, strength), first, f"kept_{NAME}", strength, quiet=True)
+            first, half = scenes[:FIRST], STRENGTHS["softrepa"]
+            kept = paint(folder(KEPT, half), first, f"kept_{NAME}", half, quiet=True)
             pair = Comparison(first, paint(folder(), first, quiet=True), kept)
             say(f"first pictures: {report.write_first(output, pair)}")
             report.check_held_out(captions.result(), scenes)
@@ -94,11 +94,11 @@ def main() -> None:
                 before = paint(folder(), scenes, quiet=True)  # the trainer tells how far it is
                 say(f"painted {len(scenes)} prompts without an adapter")
             say(f"trained: {lesson.adapter}")
-            learned = folder(lesson.adapter, strength)
-            after = paint(learned, scenes, lesson.adapter.name, strength)
+            learned, name = folder(lesson.adapter, lesson.strength), lesson.adapter.name
+            after = paint(learned, scenes, name, lesson.strength)
             say(f"painted {len(scenes)} prompts with it")
     comparison = Comparison(scenes, before, after)
-    print(report.write(output, comparison, sampling, lesson.adapter, strength))
+    print(report.write(output, comparison, sampling, lesson.adapter, lesson.strength))
     say(f"done: all in {output}")
 
 

@@ -131,6 +131,6 @@ def test_batches_change_no_picture(base: evaluate.Base):
 
 def test_the_base_paints_held_out_prompts_far_above_chance(base: evaluate.Base):
     """A quick look; the whole table is in demo/base/README.md."""
-    scenes = world.held_out_scenes(40, seed=0)
-    results = evaluate.evaluate(base, scenes, range(40), evaluate.Sampling(guidance=4.0))
+    scenes = world.held_out_scenes(16, seed=0)
+    results = evaluate.evaluate(base, scenes, range(16), evaluate.Sampling(guidance=4.0))
     assert evaluate.rates(results)["all"].share > 0.2
