@@ -59,15 +59,26 @@ def path_of(name: str) -> Path:
     another system loads. Raises FileNotFoundError, with one sentence, where it is not there.
     """
     listed, name = _listed(), str(name)
-    found = listed.get(name) or {_spelling(each): path for each, path in listed.items()}.get(
-        _spelling(name)
-    )
+    by_spelling = {_spelling(each): path for each, path in listed.items()}
+    found = listed.get(name) or by_spelling.get(_spelling(name)) or _known_to_comfyui(name)
     if found is None:
         raise FileNotFoundError(
             f'There is no adapter "{_printable(name)}" in models/softrepa: put the file there, or '
             "choose another in Load SoftREPA Adapter."
         )
     return found
+
+
+def _known_to_comfyui(name: str) -> Path | None:
+    """Where another pack has taught ComfyUI to find what lies in no folder; plain names only."""
+    parts = _spelling(name).split("/")
+    plain = _printable(name) == name and all(part and part[0] != "." for part in parts)
+    if not plain or Path(name).suffix.lower() not in files.SUFFIXES:
+        return None
+    try:
+        return Path(folder_paths.get_full_path_or_raise(FOLDER, "/".join(parts)))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _spelling(name: str) -> str:
@@ -77,8 +88,8 @@ def _spelling(name: str) -> str:
 def _listed() -> dict[str, Path]:
     """Name -> path of every adapter file; of equal names the first folder's counts."""
     found: dict[str, Path] = {}
-    _, extensions = folder_paths.folder_names_and_paths[FOLDER]
-    for folder in folder_paths.get_folder_paths(FOLDER):
+    folders, extensions = folder_paths.folder_names_and_paths.get(FOLDER, ((), ()))
+    for folder in tuple(folders):
         for path in _files_below(folder):
             if path.suffix.lower() in extensions and path.is_file():
                 found.setdefault(str(path.relative_to(folder)), path)
@@ -101,9 +112,7 @@ def _shown(name: str) -> bool:
     no page can ask for."""
     if name.startswith("."):
         return False
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
+    if _printable(name) != name:
         _say_unreadable(_printable(name))
         return False
     return True

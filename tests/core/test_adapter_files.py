@@ -88,6 +88,15 @@ def test_a_name_that_is_not_utf8_is_left_out_and_said(folder, caplog):
         name.encode()
 
 
+def test_what_another_pack_has_taught_comfyui_to_find_is_found(folder, tmp_path, monkeypatch):
+    path = put(tmp_path, "remote/far.safetensors")
+    monkeypatch.setattr(folder_paths, "get_full_path_or_raise", lambda *_: str(path))
+    assert adapter_files.path_of("far.safetensors") == path
+    for name in ("../far.safetensors", "./far.safetensors", ".far.safetensors", "far.txt"):
+        with pytest.raises(FileNotFoundError):
+            adapter_files.path_of(name)
+
+
 @pytest.mark.parametrize("saved", ["sd3\\dc.safetensors", "sd3/dc.safetensors"])
 def test_either_slash_finds_the_file(folder, saved):
     path = put(folder, "sd3/dc.safetensors")

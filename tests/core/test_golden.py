@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import comfy.lora
+import folder_paths
 import pytest
 import torch
 from comfyui_softrepa.nodes.apply import SoftREPAApply
@@ -22,7 +23,8 @@ def patched(golden, tmp_path_factory):
     folder = tmp_path_factory.mktemp("softrepa")
     adapters.save_reference(folder, golden.tokens, golden.offsets)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("folder_paths.get_full_path_or_raise", lambda _, name: str(folder / name))
+        place = ([str(folder)], {".pth"})
+        patch.setitem(folder_paths.folder_names_and_paths, "softrepa", place)
         (adapter,) = SoftREPALoader.execute(adapter="dc_tokens.pth").args
     (model,) = SoftREPAApply.execute(golden.patcher, adapter, 1.0, 0.0, 1.0, golden.layers).args
     return model
