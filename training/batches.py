@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -51,9 +52,13 @@ class Batch:
 class Batches:
     """All batches of a run, by step. Images of a batch share one latent shape.
 
+    Every image is shown equally often in the long run: a shape whose images do not fill whole
+    batches has one more batch in some epochs than in others, and one with fewer images than a
+    batch has a smaller batch of them all, with fewer negatives (`data.buckets` leaves none).
+
     images: the training split. shapes: latent shape (C, h, w) by image. hard_share: the share of a
     row's negatives, 0 ... 1, that are hard captions of its own caption (as far as there are any).
-    Raises BadInput where no shape has enough images for a batch.
+    Raises BadInput where there are fewer images than a batch has, or one is alone in its shape.
     """
 
     cache: Cache
@@ -67,21 +72,24 @@ class Batches:
     _kept: dict[int, list[list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.per_epoch == 0:
+        if self.size > len(self.images):
             raise BadInput(
                 f"A batch of {self.size} is larger than the training set of {len(self.images)} "
-                "pairs of one shape: lower --batch-size or add pictures."
+                "pairs: lower --batch-size or add pictures."
             )
-
-    @functools.cached_property
-    def per_epoch(self) -> int:
-        """Steps in which every image is shown once (but for the last few of a shape)."""
-        return sum(len(group) // self.size for group in self._groups.values())
+        alone = [shape for shape, group in self._groups.items() if len(group) == 1]
+        if alone and self.size > 1:
+            raise BadInput(
+                f"{len(alone)} of {len(self.images)} pictures to train on have a latent shape of "
+                f"their own, such as {alone[0]}: nothing tells them apart from another; crop them "
+                "to the shape of others or remove them."
+            )
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of step 0, 1, ...; the same whenever it is asked for."""
-        epoch, position = divmod(step, self.per_epoch)
-        images = self._epoch(epoch)[position]
+        # Every epoch has a batch of each shape, so epoch `step` begins at `step` or later.
+        epoch = bisect.bisect_right(range(step + 1), step, key=self._steps_before) - 1
+        images = self._epoch(epoch)[step - self._steps_before(epoch)]
         rng = python_random(self.seed, "timestep", step)
         return self.compose(images, rng.randrange(self.timesteps), ("step", step))
 
@@ -120,6 +128,13 @@ class Batches:
             groups.setdefault(self.shapes[image], []).append(image)
         return groups
 
+    def _batches_before(self, epoch: int, group: Sequence[int]) -> int:
+        """How many batches a shape's images make in the epochs before this one."""
+        return epoch * len(group) // min(self.size, len(group))
+
+    def _steps_before(self, epoch: int) -> int:
+        return sum(self._batches_before(epoch, group) for group in self._groups.values())
+
     def _epoch(self, epoch: int) -> list[list[int]]:
         """The epoch's batches in order; the latest epoch is kept, as shuffling takes a while."""
         if epoch in self._kept:
@@ -128,8 +143,11 @@ class Batches:
         batches: list[list[int]] = []
         for group in self._groups.values():
             shuffled = rng.sample(group, len(group))
-            last = len(group) // self.size * self.size
-            batches += [shuffled[at : at + self.size] for at in range(0, last, self.size)]
+            size = min(self.size, len(group))
+            count = self._batches_before(epoch + 1, group) - self._batches_before(epoch, group)
+            # Where there is a batch more than whole ones, it begins the order anew.
+            shuffled += shuffled[:size]
+            batches += [shuffled[at : at + size] for at in range(0, count * size, size)]
         rng.shuffle(batches)
         self._kept.clear()
         self._kept[epoch] = batches

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from . import comfy_model
+from .data.text_files import read_toml
 from .errors import BadInput
 from .flags import parser
 from .settings import Settings
 
+_PROSE = ("title", "description", "author")
 DONE, BAD_INPUT, INTERRUPTED, FAULT = 0, 2, 130, 1
 
 
@@ -82,15 +84,9 @@ def _config_of(arguments: list[str]) -> Path | None:
 def _as_flags(path: Path) -> list[str]:
     """A TOML file's entries as a command line, so that both are checked by the same rules."""
     try:
-        import tomllib
-    except ImportError:
-        raise BadInput("--config needs Python 3.11 or newer: give the flags directly.") from None
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = read_toml(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): check --config.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is no valid TOML ({error}).") from None
     flags: list[str] = []
     for name, value in entries.items():
         flags += _as_flag(path, name.replace("_", "-"), value)
@@ -104,6 +100,11 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
         if name == "dry-run":
             return ["--dry-run"] if value else []
         return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, str) and name not in _PROSE and any(char < " " for char in value):
+        raise BadInput(
+            f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
+            "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."
+        )
     if name in ("data", "cache", "comfyui", "hard-words", "thumbnail"):
         # Relative to the config file, which travels with its data.
         value = path.parent / os.path.expanduser(str(value))

@@ -66,13 +66,13 @@ class Loop:
         with self._signals():
             while self.progress.step < steps:
                 began = time.monotonic()
-                loss, hits, interrupted = self._step()
+                loss, accuracy, interrupted = self._step()
                 last = self.progress.step == steps
                 due = last or self.progress.step % self.save_every == 0
                 entry = {
                     "step": self.progress.step,
                     "loss": loss,
-                    "accuracy": hits / self.batches.size,
+                    "accuracy": accuracy,
                     "lr": self.optimizer.param_groups[0]["lr"],
                 }
                 if due and self.validation:
@@ -102,7 +102,7 @@ class Loop:
         return prepare(self.engine.denoiser, batch, latents, texts)
 
     def _step(self) -> tuple[float, float, bool]:
-        """One update of the tokens: (loss, hits, whether any process was told to stop)."""
+        """One update of the tokens: (loss, accuracy, whether any process was told to stop)."""
         batch = self.batches[self.progress.step]
         self.optimizer.zero_grad(set_to_none=True)
         rows = self.processes.share(len(batch.images))
@@ -122,7 +122,7 @@ class Loop:
             self.average.average(self.live, self.average_decay)
         self.progress.step += 1
         self.progress.greatest_loss = max(self.progress.greatest_loss, loss)
-        return loss, hits, interrupted > 0
+        return loss, hits / len(batch.images), interrupted > 0
 
     def _check(self, loss: float, norm: float) -> None:
         """Before the update, so that a bad step never reaches the tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,9 +44,17 @@ class Prepared:
     hard: dict[str, tuple[str, ...]]
     progress: Progress
 
+    @functools.cached_property
+    def plan(self) -> data.Plan:
+        """How every picture is framed. Raises BadInput where the resolution cannot be."""
+        settings = self.settings
+        training, held_out = split(len(self.pairs), settings.val_fraction, settings.seed)
+        framing = data.Framing(settings.resolution, settings.buckets)
+        return data.plan(self.pairs, framing, training, held_out, settings.batch_size)
+
     @property
     def framing(self) -> data.Framing:
-        return data.Framing(self.settings.resolution, self.settings.buckets)
+        return self.plan.framing
 
     @property
     def further(self) -> list[str]:
@@ -93,7 +102,9 @@ def _prepare(settings: Settings, processes: Processes) -> Prepared:
         hard = chosen(captions, count, settings.seed, words)
     encoder = comfy_model.Encoder(checkpoint, patcher)
     prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress)
-    data.Framing(settings.resolution, settings.buckets)
+    if prepared.plan.crops and processes.first:
+        print(prepared.plan)
+        report.write(output.data_report, prepared.plan)
     if progress.step:
         saved = read_run(output.state)[1]
         check_same_run(output.state, {**saved, "dataset": ""}, _described(prepared, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,18 +37,16 @@ def split(images: int, fraction: float, seed: int) -> tuple[tuple[int, ...], tup
 def validation_batches(batches: Batches, held_out: tuple[int, ...]) -> list[tuple[str, Batch]]:
     """The same few batches in every timestep range, with fixed captions, timesteps and noise.
 
-    At most MOST_BATCHES a range, of one latent shape each. So two validations differ by the tokens
-    alone.
+    At most MOST_BATCHES a range, of one latent shape each, the shapes taking turns. So two
+    validations differ by the tokens alone. An image alone in its shape is left out, since no other
+    caption stands beside its own (`data.buckets` leaves none).
     """
     groups: dict[tuple[int, ...], list[int]] = {}
     for image in held_out:
         groups.setdefault(batches.shapes[image], []).append(image)
-    chosen = [
-        group[at : at + batches.size]
-        for group in groups.values()
-        for at in range(0, len(group), batches.size)
-    ]
-    chosen = [images for images in chosen if len(images) >= 2][:MOST_BATCHES]
+    parts = [_parts(group, batches.size) for group in groups.values()]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*parts))
+    chosen = [images for images in turns if images is not None and len(images) >= 2][:MOST_BATCHES]
     width = batches.timesteps // RANGES
     result = []
     for part in range(RANGES):
@@ -57,6 +56,14 @@ def validation_batches(batches: Batches, held_out: tuple[int, ...]) -> list[tupl
             name = f"{part * width}-{(part + 1) * width - 1}"
             result.append((name, batches.compose(images, timestep, purpose)))
     return result
+
+
+def _parts(group: list[int], size: int) -> list[list[int]]:
+    """The group in parts of `size`; one image left over joins the part before."""
+    starts = list(range(0, len(group), size))
+    if len(starts) > 1 and len(group) - starts[-1] == 1:
+        starts.pop()
+    return [group[at:end] for at, end in zip(starts, [*starts[1:], len(group)], strict=True)]
 
 
 def validate(

@@ -95,13 +95,55 @@ def test_a_step_is_the_same_whenever_asked_and_another_with_another_seed() -> No
 def test_images_of_a_batch_share_a_shape() -> None:
     shapes = {i: (4, 2, 2) if i % 3 else (4, 2, 3) for i in range(12)}
     made = batches([(f"{i}",) for i in range(12)], shapes=shapes, size=4)
-    assert made.per_epoch == 3
     for step in range(6):
         assert len({shapes[image] for image in made[step].images}) == 1
 
 
-def test_no_shape_has_enough_images() -> None:
-    with pytest.raises(BadInput, match="--batch-size"):
+SIZES = st.lists(st.integers(2, 15), min_size=1, max_size=3)
+
+
+@given(groups=SIZES, size=st.integers(2, 6), seed=st.integers(0, 3))
+@settings(deadline=None, max_examples=30)
+def test_images_of_every_shape_are_shown_equally_often(groups, size, seed) -> None:
+    size = min(size, sum(groups))
+    of = [shape for shape, count in enumerate(groups) for _ in range(count)]
+    made = batches(
+        [(f"{i}",) for i in range(len(of))],
+        size=size,
+        shapes={image: (4, 2, 2 + shape) for image, shape in enumerate(of)},
+        seed=seed,
+    )
+    epochs = size  # by then the parts of batches have come to whole ones
+    steps = sum(epochs * count // min(size, count) for count in groups)
+    shown: Counter[int] = Counter()
+    for step in range(steps):
+        images = made[step].images
+        assert len(set(images)) == len(images) == min(size, groups[of[images[0]]])
+        assert len({of[image] for image in images}) == 1
+        shown.update(images)
+    assert set(shown) == set(range(len(of)))
+    for shape, count in enumerate(groups):
+        mean = sum(shown[image] for image in range(len(of)) if of[image] == shape) / count
+        assert mean == epochs
+
+
+def test_a_step_asked_for_out_of_order_is_the_same_across_uneven_epochs() -> None:
+    shapes = {i: (4, 2, 2) if i < 7 else (4, 2, 3) for i in range(10)}
+    captions = [(f"{i}",) for i in range(10)]
+    whole = batches(captions, shapes=shapes)
+    in_order = [whole[step].images for step in range(40)]
+    for step in (39, 0, 17, 5, 38):
+        assert batches(captions, shapes=shapes)[step].images == in_order[step]
+
+
+def test_an_image_alone_in_its_shape_is_named() -> None:
+    shapes = {i: (4, 2, 2) if i < 7 else (4, 2, 9) for i in range(8)}
+    with pytest.raises(BadInput, match=r"1 of 8 .*\(4, 2, 9\)"):
+        batches([(f"{i}",) for i in range(8)], shapes=shapes)
+
+
+def test_fewer_images_than_a_batch() -> None:
+    with pytest.raises(BadInput, match="batch of 3 .* set of 2 pairs: lower --batch-size"):
         batches([("a",), ("b",)], size=3)
 
 
@@ -143,6 +185,14 @@ def test_validation_covers_every_range_with_the_same_draws() -> None:
         assert low <= batch.timestep <= high
         assert batch.timestep == same.timestep and torch.equal(batch.noise, same.noise)
         assert set(batch.images) <= {0, 3, 5, 7, 9}
+
+
+def test_validation_shows_every_held_out_image_of_every_shape() -> None:
+    shapes = {i: (4, 2, 2) if i < 9 else (4, 2, 3) for i in range(12)}
+    made = batches([(f"{i}",) for i in range(12)], shapes=shapes)
+    found = [batch for name, batch in validation_batches(made, tuple(range(12))) if name == "0-199"]
+    # Nine of one shape by four: the ninth joins the last batch. The shapes take turns.
+    assert [batch.images for batch in found] == [(0, 1, 2, 3), (9, 10, 11), (4, 5, 6, 7, 8)]
 
 
 def test_draws_depend_on_seed_and_purpose_alone() -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data import Framing, Pair
-from ..data.images import load
 from ..errors import BadInput
 from ..progress import progress
 from . import compact, keys, shards
@@ -141,7 +140,7 @@ def _ahead(paths: Sequence[Path], framing: Framing) -> Iterator[tuple[Path, Tens
 
     def read(path: Path) -> Tensor:
         try:
-            return torch.from_numpy(framing.apply(load(path)))
+            return torch.from_numpy(framing.read(path))
         except Exception as error:
             raise BadInput(
                 f"{path} can no longer be decoded ({error}); run again without it."

@@ -37,7 +37,7 @@ def _of_image(path: Path, framing: Framing) -> str:
                 content.update(block)
     except OSError as error:
         raise BadInput(f"{path} can no longer be read ({error.strerror}); run again.") from error
-    return hashlib.sha256(f"{content.hexdigest()} {framing.name}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{content.hexdigest()} {framing.name(path)}".encode()).hexdigest()[:32]
 
 
 def of_run(model: str, pairs: Sequence[Pair], images: Sequence[str], further: Sequence[str]) -> str:

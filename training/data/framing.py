@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ..errors import BadInput
+from . import images
 
 FINEST = 16
 """Every supported model's sides are multiples of this: 8 for the VAE times 2 for the patches."""
@@ -18,11 +22,13 @@ FINEST = 16
 class Framing:
     """Resize and centre crop to `resolution` squared, or to a bucket of about that area.
 
+    crops: pictures brought to another bucket than their nearest, see `buckets.plan`.
     Raises BadInput where the resolution is no positive multiple of 16.
     """
 
     resolution: int
     buckets: bool = False
+    crops: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.resolution < FINEST or self.resolution % FINEST:
@@ -31,10 +37,11 @@ class Framing:
                 f"--resolution {self.resolution} is not a multiple of {FINEST}; use {nearest}."
             )
 
-    @property
-    def name(self) -> str:
+    def name(self, path: Path) -> str:
         """What tells the latents of this framing from others of the same image."""
-        return f"{self.resolution}{'-buckets' if self.buckets else ''}"
+        width, height = self.crops.get(path, (0, 0))
+        cropped = f"-{width}x{height}" if width else ""
+        return f"{self.resolution}{'-buckets' if self.buckets else ''}{cropped}"
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) to which a picture of this size is brought."""
@@ -42,10 +49,14 @@ class Framing:
             return self.resolution, self.resolution
         return bucket(width, height, self.resolution, step(self.resolution))
 
-    def apply(self, picture: np.ndarray) -> np.ndarray:
-        """The picture, (H, W, 3) float32 0 to 1, at the size that `size` gives, same layout."""
-        height, width = picture.shape[:2]
-        return resize_and_crop(picture, *self.size(width, height))
+    def read(self, path: Path) -> np.ndarray:
+        """A picture file as it is trained on: (H, W, 3) float32, 0 to 1.
+
+        Raises what `images.load` raises.
+        """
+        with images.opened(path) as image:
+            size = self.crops.get(path) or self.size(*images.upright_size(image))
+            return resize_and_crop(images.upright(image, size), *size)
 
 
 def step(resolution: int) -> int:
@@ -53,6 +64,7 @@ def step(resolution: int) -> int:
     return 64 if resolution >= 256 else FINEST
 
 
+@functools.lru_cache(4096)
 def bucket(width: int, height: int, resolution: int, multiple: int) -> tuple[int, int]:
     """(width, height) of the bucket nearest in aspect ratio to a picture of this size.
 
@@ -74,22 +86,22 @@ def bucket(width: int, height: int, resolution: int, multiple: int) -> tuple[int
     )
 
 
-def resize_and_crop(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The largest centred part of the wanted aspect ratio, resampled (Lanczos), 0 to 1.
+def resize_and_crop(picture: Image.Image, width: int, height: int) -> np.ndarray:
+    """The largest centred part of the wanted aspect ratio, resampled (Lanczos).
 
-    A picture that already has the size comes back as it is.
+    `picture`: RGB, or L or F from 0 to 255. Gives (height, width, 3) float32, 0 to 1; a picture
+    that already has the size is not resampled.
     """
-    rows, columns = picture.shape[:2]
-    if (columns, rows) == (width, height):
-        return picture
-    scale = min(columns / width, rows / height)
-    left = (columns - width * scale) / 2
-    top = (rows - height * scale) / 2
+    scale = min(picture.width / width, picture.height / height)
+    left = (picture.width - width * scale) / 2
+    top = (picture.height - height * scale) / 2
     box = (left, top, left + width * scale, top + height * scale)
-    channels = [
-        Image.fromarray(np.ascontiguousarray(picture[:, :, index])).resize(
-            (width, height), Image.Resampling.LANCZOS, box=box
-        )
-        for index in range(picture.shape[2])
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=2).clip(0.0, 1.0)
+
+    def resampled(band: Image.Image) -> np.ndarray:
+        deep = band.convert("F")  # a band at a time: four times the size of its 8 bits
+        if deep.size != (width, height):
+            deep = deep.resize((width, height), Image.Resampling.LANCZOS, box=box)
+        return (np.asarray(deep) / np.float32(255.0)).clip(0.0, 1.0)
+
+    bands = [resampled(band) for band in picture.split()]
+    return np.stack(bands * (3 // len(bands)), axis=2)

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .buckets import Plan
+
+_NOT_PRINTED = ("Cc", "Cs", "Zl", "Zp")
+"""Control characters, bytes of another encoding, line and paragraph separators."""
 
 
 @dataclass(frozen=True)
 class Report:
     """What the reading of a data folder came to; `str()` gives a few plain lines.
 
-    `unreadable` holds the image and caption files that could not be read, with the reason.
+    `unreadable` holds the image, caption and other files that could not be read, with the reason;
+    an image whose captions are among them is named there and is not `uncaptioned`.
+    `unsupported` are pictures in formats that are not read, with what to do.
     `uncaptioned` are images without a caption, `imageless` the captions (a `.txt`, or a line of
-    `metadata.jsonl` or a COCO file) without an image. `duplicates` counts the captions beyond the
-    first of the same words.
+    a list) without an image. `duplicates` counts the captions beyond the first of the same words.
+    `sources` counts the images by where their captions stand; `passed_over` names captions that an
+    image has besides, in a place that comes later. `notes` are the smaller things, one a line:
+    what was read though it was not written as it should be.
+    `others` counts files that are neither pictures nor captions, by suffix.
     """
 
     pairs: int
@@ -21,7 +35,12 @@ class Report:
     duplicates: int = 0
     uncaptioned: tuple[Path, ...] = ()
     imageless: tuple[str, ...] = ()
-    unreadable: tuple[tuple[Path, str], ...] = field(default=())
+    unreadable: tuple[tuple[Path, str], ...] = ()
+    unsupported: tuple[tuple[Path, str], ...] = ()
+    sources: Mapping[str, int] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"pairs found: {self.pairs} images with {self.captions} captions"]
@@ -31,12 +50,54 @@ class Report:
             "unreadable files": len(self.unreadable),
             "duplicate captions": self.duplicates,
         }
-        return "\n".join(lines + [f"{name}: {count}" for name, count in counts.items()])
+        lines += [f"{name}: {count}" for name, count in counts.items()]
+        if self.unreadable:
+            path, reason = self.unreadable[0]
+            lines.append(f"  the first: {path.name}: {reason}")
+        further = {
+            "pictures in formats that are not read": self.unsupported,
+            "captions passed over, as the image has others": self.passed_over,
+            "notes": self.notes,
+        }
+        lines += [f"{name}: {len(found)}" for name, found in further.items() if found]
+        if self.unsupported:
+            path, remedy = self.unsupported[0]
+            lines.append(f"  the first: {path.name}: {remedy}")
+        if len(self.sources) > 1:
+            lines.append(f"images by where their captions stand: {listed(self.sources)}")
+        return "\n".join(map(printable, lines))
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, plan: Plan | None = None) -> None:
         """Names every file that the counts speak of, one a line. Raises OSError."""
-        lines = [str(self), ""]
-        lines += [f"unreadable: {file} ({reason})" for file, reason in self.unreadable]
+        lines = [*str(self).split("\n"), ""]
+        lines += [f"unreadable: {file}: {reason}" for file, reason in self.unreadable]
+        lines += [f"not read: {file}: {remedy}" for file, remedy in self.unsupported]
         lines += [f"image without caption: {file}" for file in self.uncaptioned]
         lines += [f"caption without image: {name}" for name in self.imageless]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines += [f"caption passed over: {name}" for name in self.passed_over]
+        lines += [f"note: {note}" for note in self.notes]
+        if self.others:
+            lines.append(f"other files, passed over: {listed(self.others)}")
+        for crop in plan.crops if plan is not None else ():
+            lines.append(
+                f"cropped to {crop.size[0]}x{crop.size[1]}: {crop.image} (its nearest bucket, "
+                f"{crop.nearest[0]}x{crop.nearest[1]}, has too few; {crop.kept:.0%} is kept)"
+            )
+        path.write_text("\n".join(map(printable, lines)) + "\n", encoding="utf-8")
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """.txt 10, .caption 3"""
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def printable(text: str) -> str:
+    """One line of Unicode: what a file name may hold beyond it is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _NOT_PRINTED
+        else char
+        for char in text
+    )

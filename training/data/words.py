@@ -9,12 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
-
 from ..errors import BadInput
+from . import text_files
 
 SECTIONS = ("attribute", "number", "relation")
 _GRAMMAR_LISTS = ("boundary", "symmetric", "uncounted", "uncounting")
@@ -137,7 +133,7 @@ def read_words(*files: Path) -> Words:
     grammar |= {name: {} for name in _GRAMMAR_TABLES}
     for file in (ENGLISH, *files):
         try:
-            table = tomllib.loads(file.read_text(encoding="utf-8"))
+            table = text_files.read_toml(file)
             groups += _groups(table)
             _extend(grammar, table.get("grammar", {}))
         except (OSError, ValueError, TypeError, AttributeError) as error:

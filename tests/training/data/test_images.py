@@ -68,13 +68,14 @@ def test_a_truncated_jpeg_is_found(tmp_path):
 
 
 def test_the_centre_is_kept_and_a_fitting_picture_is_untouched():
-    picture = np.zeros((10, 30, 3), dtype=np.float32)
-    picture[:, 10:20] = 1.0
-    assert resize_and_crop(picture, 10, 10).min() > 0.99
-    assert np.array_equal(resize_and_crop(picture, 30, 10), picture)
-    ramp = np.linspace(0, 1, 64, dtype=np.float32)[None, :, None].repeat(64, 0).repeat(3, 2)
-    small = resize_and_crop(ramp, 16, 16)
-    assert small.shape == (16, 16, 3)
+    picture = np.zeros((10, 30, 3), dtype=np.uint8)
+    picture[:, 10:20] = 255
+    image = Image.fromarray(picture)
+    assert resize_and_crop(image, 10, 10).min() > 0.99
+    assert np.array_equal(resize_and_crop(image, 30, 10), picture / np.float32(255.0))
+    ramp = np.linspace(0, 255, 64, dtype=np.float32)[None, :].repeat(64, 0)
+    small = resize_and_crop(Image.fromarray(ramp), 16, 16)
+    assert small.shape == (16, 16, 3) and small.dtype == np.float32
     assert np.all(np.diff(small[8, :, 0]) > 0)
 
 

@@ -1,0 +1,104 @@
+"""Which pictures leave their bucket so that every bucket fills a batch."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .framing import Framing
+from .images import opened, upright_size
+from .pairs import Pair
+
+Size = tuple[int, int]
+LEAST_HELD_OUT = 2
+"""Held-out pictures of one shape, below which there is no other caption to tell theirs from."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A picture that leaves its nearest bucket. kept: the share of it that is still seen."""
+
+    image: Path
+    nearest: Size
+    size: Size
+    kept: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run's pictures are framed, and which of them are cropped for it."""
+
+    framing: Framing
+    crops: tuple[Crop, ...] = ()
+    batch_size: int = 1
+
+    def __str__(self) -> str:
+        """One line; empty where nothing is cropped."""
+        if not self.crops:
+            return ""
+        shapes = len({crop.nearest for crop in self.crops})
+        into = Counter(f"{crop.size[0]}x{crop.size[1]}" for crop in self.crops)
+        most = ", ".join(f"{count} to {size}" for size, count in into.most_common(4))
+        return (
+            f"pictures cropped to another bucket: {len(self.crops)} of {shapes} rare shapes "
+            f"({most}{', ...' if len(into) > 4 else ''}), as the {self.batch_size} pictures of a "
+            "batch share one shape; a smaller --batch-size crops fewer"
+        )
+
+
+def plan(
+    pairs: Sequence[Pair],
+    framing: Framing,
+    training: Iterable[int],
+    held_out: Iterable[int],
+    batch_size: int,
+) -> Plan:
+    """The framing with which no picture is left out for its shape.
+
+    A bucket with fewer pictures to train on than a batch has gives them to its nearest neighbour,
+    the smallest bucket first, until all fill a batch or only one is left; a held-out picture alone
+    in its bucket goes to the nearest that has another. The same pictures give the same plan.
+    """
+    if not framing.buckets:
+        return Plan(framing, (), batch_size)
+    sizes = [pair.size or _size(pair.image) for pair in pairs]
+    nearest = [framing.size(*size) for size in sizes]
+    chosen = list(nearest)
+    for indices, least in ((training, batch_size), (held_out, LEAST_HELD_OUT)):
+        _merge(chosen, indices, least)
+    crops = tuple(
+        Crop(pair.image, own, size, _kept(whole, size))
+        for pair, whole, own, size in zip(pairs, sizes, nearest, chosen, strict=True)
+        if own != size
+    )
+    framed = replace(framing, crops={crop.image: crop.size for crop in crops})
+    return Plan(framed, crops, batch_size)
+
+
+def _merge(chosen: list[Size], indices: Iterable[int], least: int) -> None:
+    groups: dict[Size, list[int]] = {}
+    for index in indices:
+        groups.setdefault(chosen[index], []).append(index)
+    while len(groups) > 1:
+        size, moved = min(groups.items(), key=lambda item: (len(item[1]), item[0]))
+        if len(moved) >= least:
+            break
+        del groups[size]
+        target = min(groups, key=lambda other: (-_kept(size, other), -len(groups[other]), other))
+        groups[target] += moved
+        for index in moved:
+            chosen[index] = target
+
+
+def _kept(whole: Size, size: Size) -> float:
+    """The share of a picture that a centre crop to another aspect ratio leaves."""
+    ratio = math.log(whole[0] / whole[1]) - math.log(size[0] / size[1])
+    return math.exp(-abs(ratio))
+
+
+def _size(path: Path) -> Size:
+    with opened(path) as image:
+        return upright_size(image)

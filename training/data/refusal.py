@@ -1,0 +1,71 @@
+"""What is said of a folder that cannot be trained on: what was found, and what is expected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from .gathering import Gathered
+from .listing import Listing
+from .report import Report, listed, printable
+from .sources import KEYS_NAMED
+
+
+def no_images(listing: Listing) -> BadInput:
+    """The refusal of a folder without pictures that can be read."""
+    if listing.unsupported:
+        kinds = Counter(path.suffix.lower() for path, _ in listing.unsupported)
+        most = kinds.most_common(1)[0][0]
+        remedy = next(says for path, says in listing.unsupported if path.suffix.lower() == most)
+        return BadInput(
+            f"{listing.root} holds no images that can be read, but {listed(kinds)}: {remedy}."
+        )
+    beside = _beside(listing)
+    return BadInput(
+        f"{listing.root} holds no images{f', only {beside}' if beside else ''}; put images and "
+        "their captions there."
+    )
+
+
+def no_pairs(folder: Path, gathered: Gathered, report: Report) -> BadInput:
+    """The refusal of a folder in which no image has a caption, or none can be read."""
+    if report.unreadable:
+        path, reason = report.unreadable[0]
+        return BadInput(
+            f"No image with a caption in {folder} can be read ({len(report.unreadable)} "
+            f"unreadable files, the first {path}: {reason}); replace or mend these files."
+        )
+    images = gathered.listing.images
+    found = [f"{len(images)} images ({_some([path.name for path in images])})"]
+    if gathered.imageless:
+        names = _some([Path(name).name if " (" not in name else name for name in report.imageless])
+        found.append(f"{len(gathered.imageless)} captions of other names ({names})")
+    if gathered.keyless:
+        row = gathered.keyless[0]
+        found.append(
+            f"{len(gathered.keyless)} entries without {KEYS_NAMED}, the first in {row.place.name}"
+            + (f" with {row.keys}" if row.keys else "")
+        )
+    if gathered.listing.unsupported:
+        found.append(f"{len(gathered.listing.unsupported)} pictures in formats that are not read")
+    beside = _beside(gathered.listing)
+    found += [beside] if beside else []
+    return BadInput(
+        f"No image in {folder} has a caption. Found: {printable(', '.join(found))}. Write one "
+        "into a .txt of the image's name, or as file_name and text into metadata.jsonl."
+    )
+
+
+def _beside(listing: Listing) -> str:
+    counts = Counter(path.suffix.lower() for path, _ in listing.texts)
+    counts.update(dict.fromkeys((".jsonl",), len(listing.metadata)))
+    counts.update({".json": len(listing.jsons), ".csv": len(listing.tables)})
+    counts.subtract({".json": listing.others[".json"]})
+    return listed({name: n for name, n in (counts + listing.others).items() if n > 0})
+
+
+def _some(names: Sequence[Any]) -> str:
+    return ", ".join(map(str, names[:2])) + (", ..." if len(names) > 2 else "")
