@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -21,12 +22,12 @@ def write_whole(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError):
             error.filename = str(path)  # the name a user knows
         raise
 
 
 def remove_remains(path: Path) -> None:
     """Deletes what a killed `write_whole` or adapter write left beside its file."""
-    for remains in path.parent.glob(f".{path.name}.*"):
+    for remains in path.parent.glob(f".{glob.escape(path.name)}.*"):
         remains.unlink(missing_ok=True)

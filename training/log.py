@@ -58,11 +58,10 @@ class Log:
 
     def close(self) -> None:
         self._bar.close()
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # a line that found no room has been told of already
-                self._file.close()
-        if self._board is not None:
-            self._board.close()
+        for open_one in (self._file, self._board):
+            if open_one is not None:
+                with contextlib.suppress(OSError):  # what found no room has been told of already
+                    open_one.close()
 
 
 class Silence:

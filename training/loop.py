@@ -8,21 +8,20 @@ own for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import guard, memory, plot
+from . import guard, memory
 from .batches import Batch, Batches
 from .engine import Engine, Outcome, Task, prepare
 from .guard import Diverged, Measured
-from .log import Log, Silence, read_log
-from .output import Output, metadata, write_adapter
+from .log import Log, Silence
 from .processes import Processes, zero_missing
+from .saving import Saving
 from .soft_tokens import SoftTokens
 from .state import Checkpoint, Progress
 from .stopping import Stop
@@ -35,8 +34,7 @@ class Interrupted(Exception):
 
 @dataclass
 class Loop:
-    """One run. `run`: what a resumed one must share, and what the adapter's metadata tell.
-    `labels`: what the user has model browsers show.
+    """One run.
 
     text_of: caption -> its encoding. average: the moving average of the tokens, where the objective
     asks for one. validation: (range name, batch), none for no validation.
@@ -50,13 +48,11 @@ class Loop:
     average_decay: float
     optimizer: torch.optim.Optimizer
     progress: Progress
-    run: Mapping[str, Any]
-    output: Output
+    saving: Saving
     log: Log | Silence
     processes: Processes
     save_every: int
     remedies: memory.Remedies
-    labels: Mapping[str, str] = field(default_factory=dict)
     validation: list[tuple[str, Batch]] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
 
@@ -86,7 +82,8 @@ class Loop:
             due = last or self.progress.step % self.save_every == 0
             self._due |= due
             if self.progress.step == 1 and self.processes.first:
-                self.output.clear()  # only now: a new run that cannot even begin destroys nothing
+                # Only now: a new run that cannot even begin destroys nothing.
+                self.saving.output.clear()
             if due and self.validation:
                 entry |= self._validate()
             # The log comes before the state: a kill in between only repeats a step.
@@ -97,24 +94,19 @@ class Loop:
                 raise Interrupted
         if self._saved >= steps:  # a finished run, whose adapter is missing or has other labels
             if self.processes.first:
-                self._write(self.output.adapter, self.live, self.progress)
+                self.saving.adapter(self.live, self.progress)
         elif self._prove():
             self.save()
         else:
             raise self._diverged("no batch has a finite loss with the last tokens")
 
     def save(self) -> None:
-        """The last good step, where it is not saved yet: its state, then the adapter and the plot.
-
-        In this order: the adapter can be made of the state, not the other way round.
-        """
+        """The last good step, where it is not saved yet."""
         good = self._good
         if good is None or good.progress.step <= self._saved:
             return
         if self.processes.first:
-            good.save(self.output.state, self.run)
-            self._write(self.output.adapter, good.tokens(self.live), good.progress)
-            plot.draw(read_log(self.output.log), self.output.plot, self.output.adapter.stem)
+            self.saving.all_of(good, self.live)
         self._saved, self._due = good.progress.step, False
 
     def task(self, batch: Batch) -> Task:
@@ -227,7 +219,7 @@ class Loop:
         return self._saved if self._good is None else max(self._saved, self._good.progress.step)
 
     def _diverged(self, reason: str) -> Diverged:
-        name, step = self.output.adapter.name, self._kept
+        name, step = self.saving.output.adapter.name, self._kept
         go_on = f"{name} holds step {step}, the last good one; go on with --resume and"
         return Diverged(
             f"{reason[0].upper()}{reason[1:]} at step {self.progress.step}: "
@@ -253,22 +245,12 @@ class Loop:
         if found.loss < self.progress.best_loss:
             self.progress.best_loss = found.loss
             if self.processes.first:
-                self._write(self.output.best, self.live, self.progress)
+                self.saving.best(self.live, self.progress)
         return {
             "val_loss": found.loss,
             "val_accuracy": found.accuracy,
             "val_by_timestep": found.by_timestep,
         }
-
-    def _write(self, path: Path, tokens: SoftTokens, progress: Progress) -> None:
-        told = {
-            **self.run,
-            "skipped_steps": progress.skipped or None,
-            "changes": "; ".join(progress.changes) or None,
-        }
-        title = self.output.adapter.stem
-        described = metadata(told, title, progress.started, progress.step, self.labels)
-        write_adapter(path, tokens, described)
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:

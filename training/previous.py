@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..softrepa import files
+from ..softrepa import files, modelspec
 from ..softrepa.errors import AdapterError
 from .errors import BadInput
 from .output import Output, start_date
-from .settings import Settings, flag
-from .state import Progress, changes, check_same_run, differing, read_run, same_data
+from .settings import Settings
+from .state import Progress, changes, check_same_run, differing, read_run, same_data, told
 
 _WAYS = "name another --output, or replace it by --overwrite."
 
@@ -27,6 +27,7 @@ def progress_of(settings: Settings, output: Output) -> Progress:
         _check_free(settings, output)
         return Progress(started=start_date())
     progress, saved = read_run(output.state)
+    _check_own(output, progress)
     if settings.resume:
         return progress
     name = output.adapter.name
@@ -54,13 +55,28 @@ def _check_free(settings: Settings, output: Output) -> None:
             )
 
 
+def _check_own(output: Output, progress: Progress) -> None:
+    """The adapter beside a state is of the same run, or was put there in the meantime."""
+    if not output.adapter.exists():
+        return
+    try:
+        ours = files.read(output.adapter).metadata.get(modelspec.DATE) == progress.started
+    except AdapterError:
+        ours = False
+    if not ours:
+        raise BadInput(
+            f"{output.adapter.name} is not of the run that {output.state.name} belongs to: move "
+            "or delete one of the two, or name another --output."
+        )
+
+
 def _finished(
     name: str, progress: Progress, saved: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> BadInput:
     names = differing(saved, {key: value for key, value in wanted.items() if key in saved})
-    told = f", with {flag(names[0])} {saved[names[0]]}" if names else ""
+    other = f", with {told(names[0], saved[names[0]])}" if names else ""
     return BadInput(
-        f"{name} belongs to a finished run of {progress.step} steps{told}: {_WAYS[:-1]}, or take "
+        f"{name} belongs to a finished run of {progress.step} steps{other}: {_WAYS[:-1]}, or take "
         "that run further by --resume and more --steps."
     )
 
@@ -84,17 +100,17 @@ def take_up(
 def is_done(
     settings: Settings, output: Output, progress: Progress, labels: Mapping[str, str]
 ) -> bool:
-    """Whether the adapter asked for is there, as it would be written. False where it must be
-    written anew from the state; raises BadInput where that was not asked for."""
+    """Whether the adapter asked for is there, as it would be written. False where it is to be
+    written from the state; raises BadInput where it has other labels, and --resume is not given."""
     if progress.step < settings.steps:
         return False
-    try:
-        metadata = files.read(output.adapter).metadata
-    except AdapterError:
-        metadata = {}
-    told = {"softrepa.steps": str(progress.step), **labels}
-    if all(metadata.get(key) == value for key, value in told.items()):
+    if not output.adapter.exists():
+        return False
+    metadata = files.read(output.adapter).metadata
+    if metadata.get("softrepa.steps") != str(progress.step):
+        return False  # killed between the state and the adapter
+    if all(metadata.get(key) == value for key, value in labels.items()):
         return True
-    if not settings.resume and metadata:
+    if not settings.resume:
         raise _finished(output.adapter.name, progress, {}, {})
     return False

@@ -30,6 +30,7 @@ from .loop import Loop
 from .objectives import OBJECTIVES, Objective
 from .output import Output, find_output, labels
 from .processes import Processes, join
+from .saving import Saving
 from .settings import Settings
 from .soft_tokens import SoftTokens
 from .state import Progress, load_tensors
@@ -183,7 +184,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
     processes.wait()
     log: Log | Silence = Silence()
     if processes.first:
-        for path in (output.adapter, output.best, output.state, output.plot):
+        for path in (output.adapter, output.best, output.state, output.log, output.plot):
             remove_remains(path)
         log = Log(output.log, progress.step, settings.steps, settings.tensorboard)
     options = training_options(denoiser.model, settings.checkpointing)
@@ -196,13 +197,11 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         average_decay=settings.average_decay,
         optimizer=optimizer,
         progress=progress,
-        run=prepared.described,
-        output=output,
+        saving=Saving(output, prepared.described, prepared.labels),
         log=log,
         processes=processes,
         save_every=settings.save_every,
         remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
-        labels=prepared.labels,
         validation=validation_batches(batches, held_out),
     )
     try:

@@ -123,6 +123,13 @@ def differing(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     return [name for name in sorted({*saved, *wanted}) if saved.get(name) != wanted.get(name)]
 
 
+def told(name: str, value: Any) -> str:
+    """A setting as the user gave it, in words."""
+    if name in ("base_model", "base_model_sha256"):
+        return f"--checkpoint {value[:12] if name.endswith('sha256') and value else value}"
+    return "other data" if name in _DATA else f"{flag(name)} {value}"
+
+
 def check_same_run(
     path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any], other_data: bool = False
 ) -> None:
@@ -133,13 +140,13 @@ def check_same_run(
     for name in differing(saved, wanted):
         if name not in (*_CHANGEABLE, *_DATA):
             raise BadInput(
-                f"{path.name} belongs to a run with {flag(name)} {saved.get(name)}, not "
+                f"{path.name} belongs to a run with {told(name, saved.get(name))}, not "
                 f"{wanted.get(name)}: resume with the same settings, start anew with --overwrite, "
                 "or name another --output."
             )
-    if not other_data and (told := _data_change(saved, wanted)):
+    if not other_data and (change := _data_change(saved, wanted)):
         raise BadInput(
-            f"The data of {path.stem} is no longer the same ({told}): go on with the new set by "
+            f"The data of {path.stem} is no longer the same ({change}): go on with the new set by "
             "--accept-changed-data, restore the old one, or start anew with --overwrite."
         )
 
@@ -151,8 +158,8 @@ def changes(saved: Mapping[str, Any], wanted: Mapping[str, Any], step: int) -> t
         for name in _CHANGEABLE
         if saved.get(name) != wanted[name]
     ]
-    if told := _data_change(saved, wanted):
-        found.append(f"data: {told}, dataset {saved.get('dataset')} to {wanted.get('dataset')}")
+    if change := _data_change(saved, wanted):
+        found.append(f"data: {change}, dataset {saved.get('dataset')} to {wanted.get('dataset')}")
     return tuple(f"after step {step}: {one}" for one in found)
 
 

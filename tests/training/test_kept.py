@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -83,6 +84,30 @@ def test_a_file_that_is_no_run_of_ours_stays(refused, tmp_path, name: str) -> No
     for more in ((), ("--resume",)):
         said = refused(tmp_path, *more)
         assert name in said and "--overwrite" in said and "--output" in said
+
+
+def test_an_adapter_put_beside_the_state_of_another_stays(train, refused, tmp_path, monkeypatch):
+    assert train(tmp_path, "--steps=2") == 0
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700009999")
+    assert train(tmp_path / "other", "--steps=2") == 0
+    shutil.move(tmp_path / "other" / "adapter.safetensors", tmp_path / "adapter.safetensors")
+    for more in ((), ("--resume",), ("--resume", "--steps=2")):
+        assert "is not of the run that adapter.state belongs to" in refused(tmp_path, *more)
+
+
+def test_another_checkpoint_or_data_is_named_by_flags_that_there_are(
+    train, refused, tmp_path, sd3
+) -> None:
+    assert train(tmp_path, "--steps=2") == 0
+    (tmp_path / "pictures").mkdir()
+    write_pictures(tmp_path / "pictures", ["red", "blue", "green", "white", "black", "gray"])
+    data = f"--data={tmp_path / 'pictures'}"
+    assert "2 steps, with other data: " in refused(tmp_path, "--steps=2", data, before="cache")
+    os.link(sd3, tmp_path / "renamed.safetensors")
+    checkpoint = f"--checkpoint={tmp_path / 'renamed.safetensors'}"
+    said = refused(tmp_path, "--steps=4", "--resume", checkpoint, before="cache")
+    assert "--checkpoint sd3.safetensors, not renamed.safetensors" in said
 
 
 def test_what_a_run_left_that_was_killed_before_its_first_state_is_no_hindrance(
