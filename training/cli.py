@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if error.errno not in (*full, errno.EROFS, errno.EACCES, errno.EIO):
             raise
         print(
             f"train.py: {error.filename or 'A file'} cannot be written ({error.strerror}): free "
@@ -46,15 +47,26 @@ def _run(settings: Settings) -> int:
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if settings.cpu else [])]
     comfy_model.start(comfy_model.find_comfyui(settings.comfyui), flags)
     # Only now: these import `comfy`.
-    from .loop import Diverged, Interrupted
+    from .guard import Diverged
+    from .loop import Interrupted
+    from .memory import OutOfMemory, ran_out
     from .run import run
 
     try:
         run(settings)
     except Interrupted:
         raise KeyboardInterrupt from None
-    except Diverged as error:
+    except (Diverged, OutOfMemory) as error:
         print(f"train.py: {error}", file=sys.stderr)
+        return FAULT
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        print(
+            "train.py: Memory ran out before the first step: close other programs that use the "
+            "device, or use --cpu; what the cache holds already is kept.",
+            file=sys.stderr,
+        )
         return FAULT
     return DONE
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -12,19 +12,22 @@ def write_whole(path: Path, data: bytes) -> None:
 
     A kill at any moment leaves the old file or the new one. Raises OSError.
     """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # Opened anew rather than by `tempfile`, so that the user's umask decides who may read it.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # the name a user knows
         raise
 
 
 def remove_remains(path: Path) -> None:
     """Deletes what a killed `write_whole` or adapter write left beside its file."""
-    for remains in path.parent.glob(f".{path.name}.*"):
+    for remains in path.parent.glob(f".{glob.escape(path.name)}.*"):
         remains.unlink(missing_ok=True)

@@ -134,9 +134,10 @@ def _optimisation(made: Parser) -> None:
 
 def _memory(made: Parser) -> None:
     add = made.add_argument_group("memory and speed").add_argument
-    add("--micro-batch", metavar="M", type=_whole(1),
+    add("--micro-batch", metavar="M", type=_whole_or_auto(1),
         help="predictions held at once; changes memory and speed, not the result. At the batch "
-        "size or above softrepa predicts nothing twice (default: 4)")
+        "size or above softrepa predicts nothing twice. auto: as many as fit the free memory (4 on "
+        "a CPU), half as many wherever it runs out (default: auto)")
     _switch(add, "--checkpointing", False,
             "SD3: recompute each block's activations in the backward pass")
     add("--precision", choices=tuple(PRECISIONS), default="auto",
@@ -162,8 +163,11 @@ def _running(made: Parser) -> None:
         help="steps between checkpoints and validations (default: %(default)s)")
     _switch(add, "--resume", False,
             "go on from the last checkpoint (from the start where there is none); on a CPU the "
-            "result has the bytes of an unbroken run")
-    _switch(add, "--overwrite", False, "start anew over an unfinished run")
+            "result has the bytes of an unbroken run. --steps may grow, --learning-rate and "
+            "--precision may change")
+    _switch(add, "--overwrite", False, "start anew, and delete what another run left there")
+    _switch(add, "--accept-changed-data", False,
+            "with --resume: go on although pictures or captions have changed")
     _switch(add, "--tensorboard", True, "log to NAME.tensorboard where TensorBoard is installed")
     add("--dry-run", action="store_true",
         help="read the data, load the model, print what a run would take, and stop")
@@ -182,6 +186,16 @@ def _whole(least: int) -> Callable[[str], int]:
         return value
 
     read.__name__ = "whole number"
+    return read
+
+
+def _whole_or_auto(least: int) -> Callable[[str], int | None]:
+    whole = _whole(least)
+
+    def read(text: str) -> int | None:
+        return None if text == "auto" else whole(text)
+
+    read.__name__ = 'whole number or "auto"'
     return read
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .files import write_whole
 from .progress import progress
@@ -14,23 +16,40 @@ class Log:
     """One JSON object a step in `path`; its numbers go to TensorBoard and the bar too.
 
     A resumed run passes the step it goes on from: what a killed run wrote beyond it is dropped.
+    Nothing on the disk changes before the first step.
     """
 
     def __init__(self, path: Path, step: int, steps: int, tensorboard: bool) -> None:
-        kept = [line for line, entry in _entries(path) if entry["step"] <= step]
-        write_whole(path, "".join(kept).encode())
-        self._file = path.open("a", encoding="utf-8")
-        self._board = _board(path, step) if tensorboard else None
+        self._path, self._from, self._tensorboard = path, step, tensorboard
+        self._file: IO[str] | None = None
+        self._board: Any = None
         self._bar = progress(total=steps, initial=step, unit="step", dynamic_ncols=True)
 
+    def _open(self) -> IO[str]:
+        kept = [line for line, entry in _entries(self._path) if entry["step"] <= self._from]
+        write_whole(self._path, "".join(kept).encode())
+        self._board = _board(self._path, self._from) if self._tensorboard else None
+        self._file = self._path.open("a", encoding="utf-8")
+        return self._file
+
     def step(self, **entry: Any) -> None:
-        """Logs one step; `step`, `loss` and `accuracy` are shown on the bar."""
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        """Logs one step; `step`, `loss` and `accuracy` are shown on the bar.
+
+        What is no finite number becomes null: JSON has no other word for it.
+        """
+        entry = _finite(entry)
+        file = self._file or self._open()
+        try:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
         if self._board is not None:
             for name, value in _scalars(entry):
                 self._board.add_scalar(name, value, entry["step"])
-        self._bar.set_postfix_str(f"loss {entry['loss']:.4f}, accuracy {entry['accuracy']:.2f}")
+        loss = "no number" if entry["loss"] is None else f"{entry['loss']:.4f}"
+        self._bar.set_postfix_str(f"loss {loss}, accuracy {entry['accuracy']:.2f}")
         self._bar.update()
 
     def say(self, text: str) -> None:
@@ -38,9 +57,10 @@ class Log:
 
     def close(self) -> None:
         self._bar.close()
-        self._file.close()
-        if self._board is not None:
-            self._board.close()
+        for open_one in (self._file, self._board):
+            if open_one is not None:
+                with contextlib.suppress(OSError):  # what found no room has been told of already
+                    open_one.close()
 
 
 class Silence:
@@ -72,6 +92,12 @@ def _entries(path: Path) -> list[tuple[str, dict[str, Any]]]:
             if line.endswith("\n") and isinstance(entry, dict) and "step" in entry:
                 found.append((line, entry))
     return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _board(path: Path, step: int) -> Any:

@@ -1,44 +1,40 @@
-"""The training loop: steps, validation, checkpoints, and stopping in good order."""
+"""The training loop: steps, validation, checkpoints, and stopping in good order.
+
+Whether an update was good shows only in the next forward pass. So what is saved of step N is saved
+in step N + 1, once its loss is known and before its update; the last step has a forward pass of its
+own for it.
+"""
 
 from __future__ import annotations
 
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from . import guard, memory
 from .batches import Batch, Batches
-from .engine import Engine, Task, prepare
+from .engine import Engine, Outcome, Task, prepare
+from .guard import Diverged, Measured
 from .log import Log, Silence
-from .output import Output, metadata, write_adapter
 from .processes import Processes, zero_missing
+from .saving import Saving
 from .soft_tokens import SoftTokens
-from .state import Progress, save_state
-from .validation import Validation, validate
-
-EXPLODED = 10.0
-"""A loss this many times the greatest before it stops the run ..."""
-SETTLING = 20
-"""... once this many steps have shown what is usual."""
+from .state import Checkpoint, Progress
+from .stopping import Stop
+from .validation import validate
 
 
 class Interrupted(Exception):
     """The user stopped the run; its state has been saved."""
 
 
-class Diverged(Exception):
-    """The loss is no number or exploded; the last good adapter has been saved."""
-
-
 @dataclass
 class Loop:
-    """One run. `run`: what a resumed one must share, and what the adapter's metadata tell.
-    `labels`: what the user has model browsers show.
+    """One run.
 
     text_of: caption -> its encoding. average: the moving average of the tokens, where the objective
     asks for one. validation: (range name, batch), none for no validation.
@@ -52,48 +48,66 @@ class Loop:
     average_decay: float
     optimizer: torch.optim.Optimizer
     progress: Progress
-    run: Mapping[str, Any]
-    output: Output
+    saving: Saving
     log: Log | Silence
     processes: Processes
     save_every: int
-    labels: Mapping[str, str] = field(default_factory=dict)
+    remedies: memory.Remedies
     validation: list[tuple[str, Batch]] = field(default_factory=list)
-    stop: bool = False
+    stop: Stop = field(default_factory=Stop)
+
+    def __post_init__(self) -> None:
+        self._good: Checkpoint | None = None
+        self._saved = self.progress.step
+        self._due = False
+        self._bad = 0
 
     def train(self, steps: int) -> None:
-        """Goes on to step `steps`, then writes the adapter. Raises Interrupted and Diverged."""
-        with self._signals():
-            while self.progress.step < steps:
-                began = time.monotonic()
-                loss, accuracy, interrupted = self._step()
-                last = self.progress.step == steps
-                due = last or self.progress.step % self.save_every == 0
-                entry = {
-                    "step": self.progress.step,
-                    "loss": loss,
-                    "accuracy": accuracy,
-                    "lr": self.optimizer.param_groups[0]["lr"],
-                }
-                if due and self.validation:
-                    entry |= self._validate()
-                # The log comes before the state: a kill in between only repeats a step.
-                self.log.step(**entry, seconds=round(time.monotonic() - began, 4))
-                if due or interrupted:
-                    self.save()
-                if interrupted and not last:
-                    raise Interrupted
-        if self.processes.first:
-            self._write(self.output.adapter)
+        """Goes on to step `steps`, then writes the adapter.
+
+        Raises Interrupted, Diverged and OutOfMemory; what was good before is saved then.
+        """
+        try:
+            with self.stop.signals(self.log.say):
+                self._train(steps)
+        except (Diverged, memory.OutOfMemory):
+            self.save()
+            raise
+
+    def _train(self, steps: int) -> None:
+        while self.progress.step < steps:
+            began = time.monotonic()
+            entry, interrupted = self._step()
+            last = self.progress.step == steps
+            due = last or self.progress.step % self.save_every == 0
+            self._due |= due
+            if self.progress.step == 1 and self.processes.first:
+                # Only now: a new run that cannot even begin destroys nothing.
+                self.saving.output.clear()
+            if due and self.validation:
+                entry |= self._validate()
+            # The log comes before the state: a kill in between only repeats a step.
+            self.log.step(**entry, seconds=round(time.monotonic() - began, 4))
+            if interrupted and not last:
+                self._prove()
+                self.save()
+                raise Interrupted
+        if self._saved >= steps:  # a finished run, whose adapter is missing or has other labels
+            if self.processes.first:
+                self.saving.adapter(self.live, self.progress)
+        elif self._prove():
+            self.save()
+        else:
+            raise self._diverged("no batch has a finite loss with the last tokens")
 
     def save(self) -> None:
-        """The adapter so far, then the state that a resumed run starts from."""
+        """The last good step, where it is not saved yet."""
+        good = self._good
+        if good is None or good.progress.step <= self._saved:
+            return
         if self.processes.first:
-            self._write(self.output.adapter)
-            save_state(
-                self.output.state, self.progress, self.run, self.live, self.average, self.optimizer
-            )
-        self.processes.wait()
+            self.saving.all_of(good, self.live)
+        self._saved, self._due = good.progress.step, False
 
     def task(self, batch: Batch) -> Task:
         """A batch's latents and texts, from the cache to the device."""
@@ -101,82 +115,144 @@ class Loop:
         texts = [self.text_of(caption) for caption in batch.captions]
         return prepare(self.engine.denoiser, batch, latents, texts)
 
-    def _step(self) -> tuple[float, float, bool]:
-        """One update of the tokens: (loss, accuracy, whether any process was told to stop)."""
+    def _step(self) -> tuple[dict[str, Any], bool]:
+        """One update of the tokens: (log entry, whether any process was told to stop)."""
         batch = self.batches[self.progress.step]
-        self.optimizer.zero_grad(set_to_none=True)
-        rows = self.processes.share(len(batch.images))
-        outcome = self.engine.accumulate(self.task(batch), self.live, self.average, rows)
-        parameters = list(self.live.tensors.values())
-        zero_missing(parameters)
-        stopped = outcome.loss.new_tensor(float(self.stop))
-        sums = torch.stack((outcome.loss, outcome.hits, stopped))
-        gradients = [parameter.grad for parameter in parameters]
-        self.processes.sum(sums, *gradients)
-        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        # The step's only look at the device.
-        loss, hits, interrupted, norm_value = torch.cat((sums, norm[None])).tolist()
-        self._check(loss, norm_value)
+        found, interrupted = self._measure(batch, self._accumulate)
+        entry = {
+            "step": self.progress.step + 1,
+            "loss": found.loss,
+            "accuracy": found.hits / len(batch.images),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "grad_norm": found.gradient,
+            "token_norm": found.tokens,
+        }
+        if reason := guard.fault_of_tokens(found, self.progress):
+            raise self._diverged(reason)
+        if reason := guard.fault_of_step(found, self.progress):
+            self._skip(reason)
+            return {**entry, "skipped": True}, interrupted
+        self._keep()
+        guard.learn(found, self.progress)
+        self._bad = 0
         self.optimizer.step()
         if self.average is not None:
             self.average.average(self.live, self.average_decay)
         self.progress.step += 1
-        self.progress.greatest_loss = max(self.progress.greatest_loss, loss)
-        return loss, hits / len(batch.images), interrupted > 0
+        return entry, interrupted
 
-    def _check(self, loss: float, norm: float) -> None:
-        """Before the update, so that a bad step never reaches the tokens."""
-        step, greatest = self.progress.step + 1, self.progress.greatest_loss
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            reason = (
-                "The loss is no longer a number"
-                if math.isnan(loss)
-                else ("Loss or gradient overflowed")
-            )
-        elif step > SETTLING and loss > EXPLODED * greatest:
-            reason = f"The loss exploded to {loss:.3g}, the greatest before was {greatest:.3g}"
-        else:
-            return
-        if self.processes.first:
-            self._write(self.output.adapter)
-        raise Diverged(
-            f"{reason} at step {step}: the adapter holds the {self.progress.step} good steps; "
-            "lower --learning-rate, or use --precision bf16 where the model runs in fp16."
+    def _accumulate(self, batch: Batch, rows: range) -> Outcome:
+        return self.engine.accumulate(self.task(batch), self.live, self.average, rows)
+
+    def _evaluate(self, batch: Batch, rows: range) -> Outcome:
+        return self.engine.evaluate(self.task(batch), self.live, self.average, rows)
+
+    def _measure(
+        self, batch: Batch, work: Callable[[Batch, range], Outcome]
+    ) -> tuple[Measured, bool]:
+        """A batch's loss and norms over all processes, and whether any was told to stop."""
+        outcome = self._afford(work, batch, self.processes.share(len(batch.images)))
+        nothing = torch.zeros((), device=self.engine.denoiser.device)
+        loss, hits = (nothing, nothing) if outcome is None else (outcome.loss, outcome.hits)
+        parameters = list(self.live.tensors.values())
+        zero_missing(parameters)
+        flags = loss.new_tensor([float(self.stop.asked), float(outcome is None)])
+        sums = torch.cat((torch.stack((loss, hits)), flags))
+        gradients = [parameter.grad for parameter in parameters]
+        self.processes.sum(sums, *gradients)
+        norms = torch.stack((_norm(gradients), _norm(parameters)))
+        # The step's only look at the device.
+        loss, hits, stopped, failed, gradient, tokens = torch.cat((sums, norms)).tolist()
+        if failed:
+            raise self._out_of_memory()
+        return Measured(loss, hits, gradient, tokens), stopped > 0
+
+    def _afford(
+        self, work: Callable[[Batch, range], Outcome], batch: Batch, rows: range
+    ) -> Outcome | None:
+        """What `work` gives, with half the micro-batch where memory runs out; None where that is
+        the user's own or cannot be halved."""
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return work(batch, rows)
+            except Exception as error:
+                if not memory.ran_out(error):
+                    raise
+            # Only here: the exception holds on to all that the step had made.
+            memory.free()
+            if not self.remedies.auto or self.engine.micro_batch == 1:
+                return None
+            self.engine.micro_batch //= 2
+            self.log.say(f"Memory ran out: going on with --micro-batch {self.engine.micro_batch}.")
+
+    def _keep(self) -> None:
+        """This step's forward pass shows that the tokens as they are now are good."""
+        self._good = Checkpoint.taken(self.progress, self.live, self.average, self.optimizer)
+        if self._due:
+            self.save()
+
+    def _prove(self) -> bool:
+        """Tries the tokens on the batches to come, until one shows that they are good."""
+        for step in range(self.progress.step, self.progress.step + guard.MOST_BAD):
+            found, _ = self._measure(self.batches[step], self._evaluate)
+            if guard.fault_of_tokens(found, self.progress):
+                return False
+            if not guard.fault_of_step(found, self.progress):
+                self._keep()
+                return True
+        return False
+
+    def _skip(self, reason: str) -> None:
+        """Leaves the tokens as they are. Deterministic, so that a resumed run skips the same."""
+        self._bad += 1
+        self.progress.step += 1
+        self.progress.skipped += 1
+        if self._bad == 1:
+            self.log.say(f"Step {self.progress.step} is skipped: {reason}.")
+        if self._bad == guard.MOST_BAD:
+            raise self._diverged(f"{reason} in {self._bad} steps in a row")
+
+    @property
+    def _kept(self) -> int:
+        """The last step that is saved, or can be."""
+        return self._saved if self._good is None else max(self._saved, self._good.progress.step)
+
+    def _diverged(self, reason: str) -> Diverged:
+        name, step = self.saving.output.adapter.name, self._kept
+        go_on = f"{name} holds step {step}, the last good one; go on with --resume and"
+        return Diverged(
+            f"{reason[0].upper()}{reason[1:]} at step {self.progress.step}: "
+            f"{go_on if step else 'start anew with'} a lower --learning-rate, or --precision bf16 "
+            "where the model runs in fp16."
+        )
+
+    def _out_of_memory(self) -> memory.OutOfMemory:
+        micro_batch = self.engine.micro_batch
+        return memory.OutOfMemory(
+            f"Memory ran out at step {self.progress.step + 1} with --micro-batch {micro_batch}: "
+            f"{self.remedies.advice(micro_batch, self._kept)}."
         )
 
     def _validate(self) -> dict[str, Any]:
-        found: Validation = validate(
-            self.engine, self.validation, self.task, self.live, self.average, self.processes
-        )
+        def evaluate(batch: Batch, rows: range) -> Outcome:
+            outcome = self._afford(self._evaluate, batch, rows)
+            if outcome is None:
+                raise self._out_of_memory()
+            return outcome
+
+        found = validate(evaluate, self.validation, self.processes)
         if found.loss < self.progress.best_loss:
             self.progress.best_loss = found.loss
             if self.processes.first:
-                self._write(self.output.best)
+                self.saving.best(self.live, self.progress)
         return {
             "val_loss": found.loss,
             "val_accuracy": found.accuracy,
             "val_by_timestep": found.by_timestep,
         }
 
-    def _write(self, path: Any) -> None:
-        title = self.output.adapter.stem
-        progress = self.progress
-        described = metadata(self.run, title, progress.started, progress.step, self.labels)
-        write_adapter(path, self.live, described)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run after the step at hand; a second one ends it at once."""
-
-        def ask(number: int, frame: Any) -> None:
-            if self.stop:
-                raise KeyboardInterrupt
-            self.stop = True
-            self.log.say("Stopping after this step; press Ctrl-C again to stop at once.")
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+def _norm(tensors: list[Tensor]) -> Tensor:
+    """Of all of them together, ()."""
+    return torch.stack([tensor.detach().norm() for tensor in tensors]).norm()

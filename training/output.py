@@ -48,6 +48,19 @@ class Output:
         return self.adapter.with_suffix(".png")
 
     @property
+    def board(self) -> Path:
+        """TensorBoard's folder."""
+        return self.adapter.with_suffix(".tensorboard")
+
+    def clear(self) -> None:
+        """Deletes what another run left under this name, all of it, so that no two are mixed."""
+        for path in (self.state, self.adapter, self.best, self.log, self.plot):
+            path.unlink(missing_ok=True)
+        if self.board.is_dir():
+            for events in self.board.glob("events.out.tfevents.*"):
+                events.unlink(missing_ok=True)
+
+    @property
     def data_report(self) -> Path:
         return self.adapter.with_suffix(".data.txt")
 

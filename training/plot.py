@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
+
+from .files import write_whole
 
 WIDTH, PANEL, SCALE = 960, 320, 2
 LEFT, RIGHT, TOP, BOTTOM = 80, 24, 48, 44
@@ -27,7 +30,10 @@ class Curve:
 
 
 def draw(entries: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Loss and retrieval accuracy over steps, with validation where logged. Nothing for no step."""
+    """Loss and retrieval accuracy over steps, with validation where logged. Nothing for no step.
+
+    Steps without a finite loss are left out. Raises OSError.
+    """
     if not entries:
         return
     image = Image.new("RGB", (WIDTH * SCALE, (2 * PANEL + 24) * SCALE), "white")
@@ -36,16 +42,22 @@ def draw(entries: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     bounds = (0.0, 1.0)
     accuracy = _curves(entries, "accuracy", "val_accuracy")
     _panel(pen, 24 + PANEL, "retrieval accuracy", accuracy, bounds)
-    image.save(path)
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    write_whole(path, content.getvalue())
 
 
 def _curves(entries: Sequence[dict[str, Any]], name: str, held_out: str) -> list[Curve]:
-    raw = [(e["step"], e[name]) for e in entries if math.isfinite(e[name])]
-    checked = [
-        (e["step"], e[held_out]) for e in entries if math.isfinite(e.get(held_out, math.nan))
-    ]
+    raw, checked = (
+        [(e["step"], e[key]) for e in entries if math.isfinite(_number(e.get(key)))]
+        for key in (name, held_out)
+    )
     curves = [Curve(raw, RAW, "each step", 1), Curve(_smooth(raw), SMOOTH, "running mean")]
     return curves + ([Curve(checked, HELD_OUT, "held out", 2, True)] if checked else [])
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _smooth(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 import torch
 
 from . import cache as caching
-from . import comfy_model, data, design, dry_run, plot
+from . import comfy_model, data, design, dry_run, memory, previous
 from .batches import Batches
+from .cache import keys
 from .data.hard_captions import chosen
 from .data.words import read_words
 from .denoiser import Denoiser
@@ -21,13 +24,16 @@ from .engine import Engine
 from .errors import BadInput
 from .files import remove_remains
 from .joint_blocks import training_options
-from .log import Log, Silence, read_log
+from .lock import alone
+from .log import Log, Silence
 from .loop import Loop
 from .objectives import OBJECTIVES, Objective
-from .output import Output, find_output, labels, start_date
+from .output import Output, find_output, labels
 from .processes import Processes, join
+from .saving import Saving
 from .settings import Settings
-from .state import Progress, check_same_run, load_tensors, read_run
+from .soft_tokens import SoftTokens
+from .state import Progress, load_tensors
 from .validation import split, validation_batches
 
 
@@ -43,6 +49,28 @@ class Prepared:
     encoder: comfy_model.Encoder
     hard: dict[str, tuple[str, ...]]
     progress: Progress
+    auto_micro_batch: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether the adapter is there already, of these very settings and as many steps."""
+        return previous.is_done(self.settings, self.output, self.progress, self.labels)
+
+    @functools.cached_property
+    def described(self) -> dict[str, Any]:
+        """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
+        settings, model = self.settings, self.patcher.model
+        architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
+        images = keys.of_images(self.pairs, self.framing)
+        return {
+            **settings.decisive(),
+            "layers": ",".join(design.chosen_layers(settings, model)),
+            "placement": design.placement(settings, architecture),
+            "base_model": self.encoder.name,
+            "base_model_sha256": self.encoder.identity,
+            "pairs": len(self.pairs),
+            "dataset": keys.of_run(self.encoder.identity, self.pairs, images, self.further),
+        }
 
     @functools.cached_property
     def plan(self) -> data.Plan:
@@ -70,27 +98,34 @@ def run(settings: Settings) -> None:
     """
     processes = join()
     try:
-        prepared = _prepare(settings, processes)
+        output = find_output(settings.output)
         if settings.dry_run:
-            print(dry_run.report(prepared))
+            print(dry_run.report(_prepare(settings, output, processes)))
             return
-        _train(prepared, processes)
+        with alone(output.adapter) if processes.first else nullcontext():
+            prepared = _prepare(settings, output, processes)
+            if prepared.done:
+                if processes.first:
+                    print(f"{output.adapter.name} is done already: {prepared.progress.step} steps.")
+                return
+            _train(prepared, processes)
     finally:
         processes.close()
 
 
-def _prepare(settings: Settings, processes: Processes) -> Prepared:
+def _prepare(settings: Settings, output: Output, processes: Processes) -> Prepared:
     checkpoint = comfy_model.find_checkpoint(settings.checkpoint)
-    output = find_output(settings.output)
     given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
-    progress = _progress(settings, output)
+    progress = previous.progress_of(settings, output)
     pairs, report = data.find(settings.data)
     if processes.first:
         print(report)
-        report.write(output.data_report)
+        if progress.step == 0:
+            report.write(output.data_report)
     _check_sizes(settings, len(pairs))
     words = read_words(*([settings.hard_words] if settings.hard_words else []))
     patcher = comfy_model.load_model(checkpoint)
+    auto = settings.micro_batch is None
     settings = settings.filled(design.recipe_for(patcher.model))
     design.check(settings, patcher.model)
     training_options(patcher.model, settings.checkpointing)
@@ -101,29 +136,14 @@ def _prepare(settings: Settings, processes: Processes) -> Prepared:
         count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
         hard = chosen(captions, count, settings.seed, words)
     encoder = comfy_model.Encoder(checkpoint, patcher)
-    prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress)
+    prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress, auto)
     if prepared.plan.crops and processes.first:
         print(prepared.plan)
-        report.write(output.data_report, prepared.plan)
     if progress.step:
-        saved = read_run(output.state)[1]
-        check_same_run(output.state, {**saved, "dataset": ""}, _described(prepared, ""))
+        previous.take_up(settings, output, progress, prepared.described)
+    if processes.first and progress.step < settings.steps:
+        report.write(output.data_report, prepared.plan)
     return prepared
-
-
-def _progress(settings: Settings, output: Output) -> Progress:
-    """Where to go on. Raises BadInput where an unfinished run would be overwritten unasked."""
-    if not output.state.is_file() or settings.overwrite or settings.dry_run:
-        return Progress(started=start_date())
-    progress, _ = read_run(output.state)
-    if settings.resume:
-        return progress
-    if progress.step < settings.steps:
-        raise BadInput(
-            f"{output.adapter.name} belongs to a run that stopped at step {progress.step}: go on "
-            "with --resume, or start anew with --overwrite."
-        )
-    return Progress(started=start_date())
 
 
 def _check_sizes(settings: Settings, pairs: int) -> None:
@@ -134,21 +154,6 @@ def _check_sizes(settings: Settings, pairs: int) -> None:
             + (f", {held_out} of them held out" if held_out else "")
             + ": lower it or add pictures."
         )
-
-
-def _described(prepared: Prepared, dataset: str) -> dict[str, Any]:
-    """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
-    settings, model = prepared.settings, prepared.patcher.model
-    architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
-    return {
-        **settings.decisive(),
-        "layers": ",".join(design.chosen_layers(settings, model)),
-        "placement": design.placement(settings, architecture),
-        "base_model": prepared.encoder.name,
-        "base_model_sha256": prepared.encoder.identity,
-        "pairs": len(prepared.pairs),
-        "dataset": dataset,
-    }
 
 
 def objective_of(settings: Settings) -> Objective:
@@ -173,10 +178,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         world_size=processes.count,
         barrier=processes.wait,
     )
-    described = _described(prepared, cache.identity)
     progress = prepared.progress
-    if progress.step:
-        check_same_run(output.state, read_run(output.state)[1], described)
     denoiser = Denoiser(prepared.patcher, settings.precision)
     bos = cache.text("").context[0] if settings.start == "bos" else None
     live = design.tokens_for(settings, denoiser.model, bos).copy(denoiser.device, trainable=True)
@@ -191,12 +193,12 @@ def _train(prepared: Prepared, processes: Processes) -> None:
     processes.wait()
     log: Log | Silence = Silence()
     if processes.first:
-        for path in (output.adapter, output.best, output.state):
+        for path in (output.adapter, output.best, output.state, output.log, output.plot):
             remove_remains(path)
         log = Log(output.log, progress.step, settings.steps, settings.tensorboard)
     options = training_options(denoiser.model, settings.checkpointing)
     loop = Loop(
-        engine=Engine(denoiser, objective, settings.micro_batch, options),
+        engine=Engine(denoiser, objective, _micro_batch(prepared, denoiser, live, cache), options),
         batches=batches,
         text_of=cache.text,
         live=live,
@@ -204,20 +206,36 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         average_decay=settings.average_decay,
         optimizer=optimizer,
         progress=progress,
-        run=described,
-        output=output,
+        saving=Saving(output, prepared.described, prepared.labels),
         log=log,
         processes=processes,
         save_every=settings.save_every,
-        labels=prepared.labels,
+        remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
         validation=validation_batches(batches, held_out),
     )
     try:
         loop.train(settings.steps)
     finally:
         log.close()
-        if processes.first:
-            plot.draw(read_log(output.log), output.plot, output.adapter.stem)
+
+
+def _micro_batch(
+    prepared: Prepared, denoiser: Denoiser, live: SoftTokens, cache: caching.Cache
+) -> int:
+    """The user's own, else as many predictions as fit: a row's at most, beyond which nothing is
+    saved. On a CPU it does not follow the free memory, so that equal runs give equal bytes."""
+    settings = prepared.settings
+    if not prepared.auto_micro_batch or denoiser.device.type == "cpu":
+        return settings.micro_batch
+    try:
+        text = cache.text(cache.captions(0)[0])
+        held = dry_run.saved_bytes(denoiser, live, cache.latent(0)[None], text, settings)
+    except Exception as error:
+        if not memory.ran_out(error):
+            raise
+        held = sys.maxsize  # one at a time, if at all
+    memory.free()
+    return memory.affordable(denoiser.device, held, settings.batch_size)
 
 
 def _batches(

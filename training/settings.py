@@ -15,6 +15,7 @@ _FREE_TO_CHANGE = {
     "save_every",
     "resume",
     "overwrite",
+    "accept_changed_data",
     "cache",
     "comfyui",
     "cpu",
@@ -34,7 +35,8 @@ _FREE_TO_CHANGE = {
 
 @dataclass(frozen=True)
 class Settings:
-    """One field a flag; see `python training/train.py --help`. None: the model family's default."""
+    """One field a flag; see `python training/train.py --help`. None: the model family's default;
+    for `micro_batch`, as many as fit."""
 
     checkpoint: str
     data: Path
@@ -75,6 +77,7 @@ class Settings:
     save_every: int = 100
     resume: bool = False
     overwrite: bool = False
+    accept_changed_data: bool = False
     tensorboard: bool = True
     dry_run: bool = False
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from .batches import Batch, Batches
-from .engine import Engine, Task
+from .engine import Outcome
 from .processes import Processes
 from .randomness import python_random
-from .soft_tokens import SoftTokens
 
 RANGES = 5
 MOST_BATCHES = 4
@@ -67,18 +66,18 @@ def _parts(group: list[int], size: int) -> list[list[int]]:
 
 
 def validate(
-    engine: Engine,
+    evaluate: Callable[[Batch, range], Outcome],
     batches: list[tuple[str, Batch]],
-    task_of: Callable[[Batch], Task],
-    live: SoftTokens,
-    average: SoftTokens | None,
     processes: Processes,
 ) -> Validation:
-    """Runs all batches; one look at the results at the end."""
+    """Runs all batches; one look at the results at the end.
+
+    evaluate: a batch's loss and hits over some of its rows.
+    """
     sums: dict[str, torch.Tensor] = {}
     for name, batch in batches:
         rows = len(batch.images)
-        outcome = engine.evaluate(task_of(batch), live, average, processes.share(rows))
+        outcome = evaluate(batch, processes.share(rows))
         counts = outcome.loss.new_tensor([1.0, rows])
         found = torch.stack((outcome.loss, outcome.hits))
         processes.sum(found)

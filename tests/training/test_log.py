@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
 
@@ -25,11 +26,27 @@ def test_a_resumed_log_drops_what_came_after_the_checkpoint(tmp_path) -> None:
     ]  # fmt: skip
 
 
-def test_a_new_run_starts_an_empty_log(tmp_path) -> None:
+def test_a_new_run_starts_an_empty_log_with_its_first_step(tmp_path) -> None:
     path = tmp_path / "a.log.jsonl"
     path.write_text('{"step": 1, "loss": 1.0, "accuracy": 0.5}\n')
-    Log(path, 0, 10, tensorboard=False).close()
-    assert read_log(path) == []
+    log = Log(path, 0, 10, tensorboard=False)
+    assert read_log(path)[0]["loss"] == 1.0
+    log.step(step=1, loss=2.0, accuracy=0.5)
+    log.close()
+    assert [entry["loss"] for entry in read_log(path)] == [2.0]
+
+
+def test_what_is_no_number_is_null_in_the_log_and_left_out_of_the_plot(tmp_path) -> None:
+    path = tmp_path / "a.log.jsonl"
+    log = Log(path, 0, 3, tensorboard=False)
+    for step, loss in enumerate((2.0, math.nan, math.inf), 1):
+        log.step(step=step, loss=loss, accuracy=0.5, val_by_timestep={"0-199": {"loss": loss}})
+    log.close()
+    assert "NaN" not in path.read_text() and "Infinity" not in path.read_text()
+    entries = read_log(path)
+    assert [entry["loss"] for entry in entries] == [2.0, None, None]
+    assert entries[1]["val_by_timestep"] == {"0-199": {"loss": None}}
+    assert [curve.points for curve in plot._curves(entries, "loss", "val_loss")] == [[(1, 2.0)]] * 2
 
 
 def test_tensorboard_gets_every_number(tmp_path) -> None:

@@ -39,7 +39,7 @@ def test_leaves_adapter_log_plot_and_best(finished) -> None:
     steps = read_log(finished.log)
     assert [entry["step"] for entry in steps] == list(range(1, 9))
     for entry in steps:
-        assert {"loss", "accuracy", "lr", "seconds"} <= set(entry)
+        assert {"loss", "accuracy", "lr", "grad_norm", "token_norm", "seconds"} <= set(entry)
         assert 0.0 <= entry["accuracy"] <= 1.0
     assert len(steps[3]["val_by_timestep"]) == 5 and "val_loss" not in steps[4]
 
@@ -47,7 +47,7 @@ def test_leaves_adapter_log_plot_and_best(finished) -> None:
 def test_tensorboard_shows_what_the_log_holds(finished) -> None:
     shown = board.scalars(finished.log.parent / "adapter.tensorboard")
     steps = read_log(finished.log)
-    for name in ("loss", "accuracy", "lr", "seconds", "val_loss"):
+    for name in ("loss", "accuracy", "lr", "grad_norm", "token_norm", "seconds", "val_loss"):
         logged = [(entry["step"], entry[name]) for entry in steps if name in entry]
         assert [step for step, _ in shown[name]] == [step for step, _ in logged]
         assert [v for _, v in shown[name]] == pytest.approx([v for _, v in logged], rel=1e-6)
@@ -138,13 +138,6 @@ def test_a_finished_run_can_be_taken_further(train, tmp_path) -> None:
     assert train(tmp_path / "a", "--steps=4", "--resume") == 0
     assert train(tmp_path / "b", "--steps=4") == 0
     assert_same(tmp_path / "a", tmp_path / "b")
-
-
-def test_divergence_stops_with_the_last_good_adapter(train, tmp_path, capsys) -> None:
-    assert train(tmp_path, "--learning-rate=1e30", "--steps=40") == 1
-    assert "step" in capsys.readouterr().err
-    adapter = files.read(tmp_path / "adapter.safetensors")  # refuses NaN and infinity
-    assert int(adapter.metadata["softrepa.steps"]) < 40
 
 
 def test_dry_run_says_what_it_would_take_and_writes_no_adapter(train, tmp_path, capsys) -> None:
