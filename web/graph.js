@@ -4,6 +4,7 @@
 const NEVER = 2
 const BYPASS = 4
 const SUBGRAPH_INPUT = -10
+const SUBGRAPH_OUTPUT = -20
 const DEEPEST = 200
 const MODEL_FILES = { ckpt_name: 'checkpoints', unet_name: 'diffusion_models' }
 
@@ -20,8 +21,8 @@ export function widgetOf(node, name) {
 
 /** Whether a widget's value comes over a link instead. */
 export function isLinked(node, name) {
-  const linked = (input) => input.link != null && (input.widget?.name ?? input.name) === name
-  return Boolean(node.inputs?.some(linked))
+  const slot = (node.inputs ?? []).findIndex((input) => (input.widget?.name ?? input.name) === name)
+  return slot >= 0 && node.isInputConnected(slot)
 }
 
 /** Names of the adapter files that reach this node's `adapter` input, or null. */
@@ -56,14 +57,13 @@ function collect(app, node, type, sourceOf) {
   const seen = new Set(open)
   while (open.length) {
     const current = open.pop()
-    const inputs = (current.inputs ?? []).filter((input) => input.type === type)
-    const origins = inputs.flatMap((input) => feeding(app, current, input, 0))
+    const origins = slotsOf(current, type).flatMap((slot) => feeding(app, current, slot))
     if (!origins.length) return null
     for (const origin of origins) {
       if (!origin || seen.size > DEEPEST) return null
       if (seen.has(origin)) continue
       seen.add(origin)
-      if (origin.inputs?.some((input) => input.type === type)) {
+      if (slotsOf(origin, type).length) {
         open.push(origin)
         continue
       }
@@ -75,35 +75,49 @@ function collect(app, node, type, sourceOf) {
   return found
 }
 
-/** The nodes whose output reaches this input: none where nothing is connected, a null among them
- * where that cannot be told. A subgraph that is used twice can give several. */
-export function feeding(app, node, input, depth = 0) {
-  if (input?.link == null) return []
-  const graph = node.graph
-  const link = graph?.getLink?.(input.link) ?? graph?.links?.[input.link]
-  if (!link || depth > DEEPEST) return [null]
-  return outputOf(app, graph, link.origin_id, link.origin_slot, depth + 1)
+/** The inputs of one type, as slot numbers. */
+function slotsOf(node, type) {
+  return (node.inputs ?? []).flatMap((input, slot) => (input.type === type ? [slot] : []))
+}
+
+/** The nodes whose output reaches this input slot: none where nothing is connected, a null among
+ * them where that cannot be told. A subgraph that is used twice can give several. */
+export function feeding(app, node, slot, depth = 0) {
+  if (!(slot >= 0)) return []
+  if (!node.graph || depth > DEEPEST) return [null]
+  const link = linkInto(node.graph, node.id, slot)
+  return link ? outputOf(app, node.graph, link.origin_id, link.origin_slot, depth + 1) : []
+}
+
+/** The link that ends at this slot. Neither end's own record of it is asked: front-ends differ in
+ * what that holds, and newer ones warn of its use. Ids are numbers in older ones, texts in newer. */
+function linkInto(graph, id, slot) {
+  const { links } = graph
+  const all = typeof links?.values === 'function' ? links.values() : Object.values(links ?? {})
+  for (const link of all) {
+    if (String(link.target_id) === String(id) && link.target_slot === slot) return link
+  }
+  return null
 }
 
 function outputOf(app, graph, id, slot, depth) {
-  if (id === SUBGRAPH_INPUT) {
+  if (Number(id) === SUBGRAPH_INPUT) {
     const outside = allNodes(app).filter((node) => node.subgraph === graph)
-    return outside.flatMap((node) => feeding(app, node, node.inputs[slot], depth))
+    return outside.flatMap((node) => feeding(app, node, slot, depth))
   }
   const node = graph.getNodeById(id)
   if (!node || node.mode === NEVER) return [null]
   if (node.mode === BYPASS) return feeding(app, node, sameType(node, slot), depth)
   if (node.subgraph) {
-    const inner = node.subgraph.outputs?.[slot]?.linkIds?.[0]
-    return feeding(app, { graph: node.subgraph }, { link: inner }, depth)
+    return feeding(app, { graph: node.subgraph, id: SUBGRAPH_OUTPUT }, slot, depth)
   }
-  if (/reroute/i.test(node.type)) return feeding(app, node, node.inputs?.[0], depth)
+  if (/reroute/i.test(node.type)) return feeding(app, node, 0, depth)
   return [node.isVirtualNode ? null : node]
 }
 
 /** The input that a bypassed node passes on to this output. */
 function sameType(node, slot) {
   const { type } = node.outputs[slot]
-  const beside = node.inputs?.[slot]
-  return beside?.type === type ? beside : node.inputs?.find((input) => input.type === type)
+  const [first = -1] = slotsOf(node, type)
+  return node.inputs?.[slot]?.type === type ? slot : first
 }

@@ -25,6 +25,7 @@ export function addPanel(app, node, name, content, { height, grows = false }) {
   content.style.setProperty('--softrepa-height', `${height}px`)
   const widget = node.addDOMWidget(name, 'SOFTREPA_PANEL', content, {
     serialize: false,
+    hideInPanel: true, // else the panel of properties would take it out of the node
     hideOnZoom: true,
     margin: MARGIN,
     getMinHeight: () => room,

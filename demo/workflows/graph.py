@@ -71,8 +71,8 @@ class Workflow:
     ) -> Node:
         """Adds a node. links: input -> output of another node. values: of widgets, by name.
 
-        after_run: what the front-end does to a seed after each run. models: files to offer for
-        download where they are missing (name, url, directory). colour: of its title and body.
+        after_run: what the front-end does to a seed after each run. models: where the files it
+        names are to be had and belong (name, url, directory). colour: of its title and body.
         """
         known = TYPES[kind]
         unknown = {*values} - {*known.widgets} | {*(links or {})} - {*known.sockets, *known.widgets}

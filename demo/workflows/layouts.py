@@ -177,10 +177,10 @@ def _loaders(flow: Workflow, model: Model) -> Loaded:
         "CheckpointLoaderSimple",
         (FIRST, 0),
         ckpt_name=model.checkpoint,
-        models=model.downloads if model.url else (),
+        models=model.checkpoint_file,
     )
     name = model.adapter if model.folder[1] else model.checkpoint
-    adapter = flow.node("SoftREPALoader", (FIRST, 175), adapter=name)
+    adapter = flow.node("SoftREPALoader", (FIRST, 175), adapter=name, models=model.adapter_file)
     flow.group("1 · Model and adapter", [checkpoint, adapter])
     return Loaded(checkpoint, adapter)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _AUTHORS = "https://github.com/softrepa/SoftREPA"
+_TOKENS = "dc_tokens.pth"
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,33 @@ class Model:
     @property
     def adapter(self) -> str:
         """The authors' adapter, as Load SoftREPA Adapter lists it."""
-        return f"{self.folder[1]}/dc_tokens.pth"
+        return f"{self.folder[1]}/{_TOKENS}"
 
     @property
-    def downloads(self) -> list[dict[str, str]]:
-        """What the front-end offers to download where it is missing."""
+    def checkpoint_file(self) -> list[dict[str, str]]:
+        """Where the checkpoint is from and belongs; the front-end offers to download it."""
+        if not self.url:
+            return []
         return [{"name": self.checkpoint, "url": self.url, "directory": "checkpoints"}]
+
+    @property
+    def adapter_file(self) -> list[dict[str, str]]:
+        """The same of the adapter. The front-end downloads from a few addresses only, and the
+        authors' is none of them: it names the folder, and has the address to copy."""
+        if not self.folder[0]:
+            return []
+        url = f"{self._raw}/{_TOKENS}"
+        return [{"name": self.adapter, "url": url, "directory": "softrepa"}]
+
+    @property
+    def _raw(self) -> str:
+        return f"{_AUTHORS}/raw/main/tokens/{self.folder[0]}"
 
     def files_note(self) -> str:
         """What to download, and where to put it."""
-        theirs, ours = self.folder
-        names = ["dc_tokens.pth", "dc_t_tokens.pth"][: 1 + self.timed]
-        raw = f"{_AUTHORS}/raw/main/tokens/{theirs}"
-        links = " and ".join(f"[{name}]({raw}/{name})" for name in names)
+        ours = self.folder[1]
+        names = [_TOKENS, "dc_t_tokens.pth"][: 1 + self.timed]
+        links = " and ".join(f"[{name}]({self._raw}/{name})" for name in names)
         return f"""
 **Checkpoint**: [{self.checkpoint}]({self.page}){self.remark}
 

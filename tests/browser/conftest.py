@@ -2,6 +2,7 @@
 
 Fixtures:
 
+version   the front-end: every test that opens a page runs on each of `frontend_package.tested()`.
 server    a running ComfyUI (host.server.Server) with the pack in custom_nodes. Its checkpoints are
           CHECKPOINT, the demo world's SD3 (3 blocks, hidden 192), and OTHER_CHECKPOINT, which loads
           as SD1.5; "old.ckpt" is a file of a format that no one looks into. Its adapters:
@@ -19,10 +20,10 @@ open_page open_page(renderer=CLASSIC, **settings) -> Frontend: a new page, for s
         both.load(json.loads(workflow.read_text()))     # or load_api(graph)
         both.page.locator(".softrepa-info").wait_for()   # a playwright Page, with its sync API
         assert both.queue()                              # names of the pictures
-        both.screenshot("it")                            # build/browser/it.png
+        both.screenshot("it")                            # build/browser/<version>/it.png
         assert not both.complaints()                     # console warnings and errors of ours
 
-A failed test leaves build/browser/failed-<test>.png.
+A failed test leaves build/browser/<version>/failed-<test>.png.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from typing import Any
 
 import pytest
 from comfyui_softrepa.demo.base.join import make_checkpoint
+from comfyui_softrepa.host import frontend_package
 from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.host.frontend import CLASSIC, VUE, Frontend, open_frontend
 from comfyui_softrepa.host.server import Server, install_pack, serve
@@ -56,10 +58,14 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="package", params=frontend_package.tested())
+def version(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="package")
-def server(
-    comfyui: Path, sd15_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def base(sd15_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The servers' base directory: one server runs after another."""
     base = tmp_path_factory.mktemp("browser")
     checkpoints, adapters = base / "models" / "checkpoints", base / "models" / "softrepa"
     for folder in (checkpoints, adapters):
@@ -80,12 +86,17 @@ def server(
     files.write(adapters / "sd15.safetensors", random_adapter("unet", 768, 1))
     files.write(adapters / "sdxl.safetensors", random_adapter("unet", 2048, 1))
     install_pack(base)
-    with serve(comfyui, base) as running:
+    return base
+
+
+@pytest.fixture(scope="package")
+def server(comfyui: Path, base: Path, version: str) -> Iterator[Server]:
+    with serve(comfyui, base, *frontend_package.server_arguments(version)) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
-def pages() -> Iterator[dict[str, Frontend]]:
+def pages(server: Server) -> Iterator[dict[str, Frontend]]:
     """The open page of each renderer, which one test after another uses."""
     opened: dict[str, Frontend] = {}
     yield opened
@@ -95,12 +106,12 @@ def pages() -> Iterator[dict[str, Frontend]]:
 
 @pytest.fixture
 def open_page(
-    chromium: Browser, server: Server, request: pytest.FixtureRequest
+    chromium: Browser, server: Server, version: str, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Frontend]]:
     opened: list[Frontend] = []
 
     def open_one(renderer: str = CLASSIC, **settings: Any) -> Frontend:
-        opened.append(_open(chromium, server, renderer, settings))
+        opened.append(_open(chromium, server, version, renderer, settings))
         return opened[-1]
 
     yield open_one
@@ -114,42 +125,46 @@ def open_page(
 def page(
     chromium: Browser,
     server: Server,
+    version: str,
     pages: dict[str, Frontend],
     request: pytest.FixtureRequest,
 ) -> Iterator[Frontend]:
-    yield from _kept(chromium, server, pages, request, CLASSIC)
+    yield from _kept(chromium, server, version, pages, request, CLASSIC)
 
 
 @pytest.fixture
 def vue_page(
     chromium: Browser,
     server: Server,
+    version: str,
     pages: dict[str, Frontend],
     request: pytest.FixtureRequest,
 ) -> Iterator[Frontend]:
-    yield from _kept(chromium, server, pages, request, VUE)
+    yield from _kept(chromium, server, version, pages, request, VUE)
 
 
 @pytest.fixture(params=(CLASSIC, VUE))
 def both(
     chromium: Browser,
     server: Server,
+    version: str,
     pages: dict[str, Frontend],
     request: pytest.FixtureRequest,
 ) -> Iterator[Frontend]:
-    yield from _kept(chromium, server, pages, request, request.param)
+    yield from _kept(chromium, server, version, pages, request, request.param)
 
 
 def _kept(
     chromium: Browser,
     server: Server,
+    version: str,
     pages: dict[str, Frontend],
     request: pytest.FixtureRequest,
     renderer: str,
 ) -> Iterator[Frontend]:
     """The renderer's page; a new one after a failure, which may have left anything behind."""
     if renderer not in pages:
-        pages[renderer] = _open(chromium, server, renderer, {})
+        pages[renderer] = _open(chromium, server, version, renderer, {})
     frontend = pages[renderer]
     frontend.messages.clear()
     yield frontend
@@ -158,11 +173,14 @@ def _kept(
         pages.pop(renderer).page.context.close()
 
 
-def _open(chromium: Browser, server: Server, renderer: str, settings: dict[str, Any]) -> Frontend:
+def _open(
+    chromium: Browser, server: Server, version: str, renderer: str, settings: dict[str, Any]
+) -> Frontend:
     context = chromium.new_context(
         viewport={"width": 1440, "height": 900}, locale="en-US", color_scheme="dark"
     )
-    return open_frontend(context, server, {"Comfy.VueNodes.Enabled": renderer == VUE, **settings})
+    settings = {"Comfy.VueNodes.Enabled": renderer == VUE, **settings}
+    return open_frontend(context, server, settings, version)
 
 
 def _failed(request: pytest.FixtureRequest) -> bool:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from comfyui_softrepa.tests.browser.graphs import PLACES, demo_graph
-from comfyui_softrepa.tests.browser.widgets import choose, drag, value, write
+from comfyui_softrepa.tests.browser.widgets import choose, drag, field, value, write
 from playwright.sync_api import expect
 
 INFO, WARNING = ".softrepa-info", ".softrepa-warning"
@@ -83,9 +83,8 @@ def test_clicking_blocks_writes_layers(demo):
     demo.page.locator(".softrepa-all").click()
     assert value(demo, 3, "layers") == ""
     if demo.page.evaluate("() => LiteGraph.vueNodesMode"):
-        field = demo.page.locator("[data-node-id='3'] input[type=text]").last
         block(demo, "0").click()
-        expect(field).to_have_value("1")
+        expect(field(demo, 3, "layers")).to_have_value("1")
     assert not demo.complaints()
 
 

@@ -86,9 +86,7 @@ def test_the_model_is_found_behind_other_nodes(both):
     both.page.locator(BLOCK).first.hover()
     expect(both.page.locator(WARNING)).to_have_count(2)
     # Apply SoftREPA alone inside a subgraph: its model and adapter come from outside.
-    both.page.evaluate(
-        "() => window.app.graph.convertToSubgraph(new Set([window.app.graph.getNodeById(3)]))"
-    )
+    both.page.evaluate("() => { app.graph.convertToSubgraph(new Set([app.graph.getNodeById(3)])) }")
     both.settle()
     expect(both.page.locator(f".softrepa-info {WARNING}")).to_have_count(1)
     choose(both, 1, "ckpt_name", "softrepa_demo.safetensors")

@@ -1,16 +1,23 @@
-"""The extension reads and writes the nodes' texts exactly as the server does."""
+"""The extension reads and writes the nodes' texts exactly as the server does.
+
+Its modules for that know nothing of the front-end, so they run in an empty page, once.
+"""
 
 from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from comfyui_softrepa.softrepa.errors import AdapterError
 from comfyui_softrepa.softrepa.layers import choose_layers, parse_layers
 from comfyui_softrepa.softrepa.schedule import INTERPOLATIONS, parse_curve
+from playwright.sync_api import Browser, Page, Route
 
-MODULES = "/extensions/ComfyUI-SoftREPA"
+WEB = Path(__file__).resolve().parents[2] / "web"
+MODULES = "http://extension.test"
 MMDIT = tuple(map(str, range(5)))
 UNET = ("input.1", "input.2", "input.4", "middle.0", "output.3", "output.4", "output.5")
 LAYERS = ["", "3-9", "0-2,4", "input", "input.4", "0-1:0.5", "0-1:1.0,2-4:.5", "INPUT",
@@ -22,8 +29,27 @@ KEYFRAMES = ["0:1, 0.5:1, 1:0", "1, 0.8, 0", "0.3", "0:1,0:2", "0.5:1,0.2:1", "1
              "0.2:-3, 0.7:2"]  # fmt: skip
 
 
-def in_page(page, script: str, argument):
-    return page.page.evaluate(
+@pytest.fixture(scope="module")
+def page(chromium: Browser) -> Iterator[Page]:
+    """An empty page that can import the extension's modules."""
+
+    def answer(route: Route) -> None:
+        name = route.request.url.removeprefix(f"{MODULES}/")
+        if name:
+            route.fulfill(path=WEB / name, content_type="text/javascript")
+        else:
+            route.fulfill(body="", content_type="text/html")
+
+    context = chromium.new_context()
+    context.route(f"{MODULES}/**", answer)
+    opened = context.new_page()
+    opened.goto(f"{MODULES}/")
+    yield opened
+    context.close()
+
+
+def in_page(page: Page, script: str, argument):
+    return page.evaluate(
         f"async argument => {{ const text = await import('{MODULES}/layers_text.js')\n"
         f"const frames = await import('{MODULES}/keyframes_text.js')\n{script} }}",
         argument,

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
 
 PATHS = sorted(FOLDER.glob("*.json"))
-MISSING_NODES, MISSING_MODELS = "Missing Node", "Missing Models"
-_OF_DOWNLOADS = ("huggingface.co/", "Error fetching file size")
+_OF_DOWNLOADS = ("huggingface.co/", "github.com/softrepa/", "Error fetching file size")
 """The front-end asks for the size of a model that is missing; nothing here can answer."""
+_UNKNOWN_NODES = """() => window.app.graph.nodes.map(node => node.type)
+    .filter(type => !(type in window.LiteGraph.registered_node_types))"""
 _PIXELS = """image => {
     const canvas = document.createElement('canvas')
     canvas.width = image.naturalWidth
@@ -58,13 +60,13 @@ def path(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, server: Server) -> Iterator[Frontend]:
+def opened(chromium: Browser, server: Server, version: str) -> Iterator[Frontend]:
     """One page for all of them, with the demo world's adapter under the name that they have for
     it: opening a page takes longer than all that is done with it."""
     folder = server.base / "models" / "softrepa"
     shutil.copyfile(folder / "sd3.safetensors", folder / NAME)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    yield open_frontend(context, server, {})
+    yield open_frontend(context, server, {}, version)
     context.close()
     (folder / NAME).unlink()
 
@@ -104,7 +106,7 @@ def test_it_loads_whole_and_runs(page, path):
     _decline_downloads(page, workflow)
     page.settle()
     page.screenshot(f"workflow-{path.stem}")
-    expect(page.page.get_by_text(MISSING_NODES)).to_have_count(0)
+    assert page.page.evaluate(_UNKNOWN_NODES) == []
     assert _saved(page.workflow()) == _saved(workflow)
     _check_values(page, workflow)
     _check_layout(page)
@@ -125,15 +127,35 @@ def _templates(frontend: Frontend) -> Locator:
 
 
 def _decline_downloads(frontend: Frontend, workflow: dict[str, Any]) -> None:
-    """Where a model is missing, the front-end offers to download it; closes that offer."""
-    offers = [node["properties"].get("models", []) for node in workflow["nodes"]]
-    dialog = frontend.page.get_by_role("dialog")
-    for name in (model["name"] for models in offers for model in models):
-        expect(dialog).to_contain_text(MISSING_MODELS)
-        expect(dialog).to_contain_text(f"checkpoints / {name}")
-        expect(dialog.get_by_role("button", name=re.compile("^Download"))).to_be_enabled()
-        frontend.page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
+    """Where models are missing, the front-end tells which, where they belong, and offers those
+    that it may download; closes that offer."""
+    missing = [one for node in workflow["nodes"] for one in node["properties"].get("models", [])]
+    if missing:
+        with _missing_models(frontend) as shown:
+            for model in missing:
+                expect(shown).to_contain_text(model["name"])
+                expect(shown).to_contain_text(model["directory"])
+            offers = shown.get_by_role("button", name=re.compile("^Download"), disabled=False)
+            expect(offers.first).to_be_visible()
+            frontend.screenshot("missing-models")
+    expect(frontend.page.get_by_role("dialog")).to_have_count(0)
+
+
+@contextmanager
+def _missing_models(frontend: Frontend) -> Iterator[Locator]:
+    """Where the front-end lists them: in older ones a dialog, in newer ones a panel to which a
+    message leads."""
+    page = frontend.page
+    dialog = page.get_by_role("dialog")
+    details = page.get_by_role("button", name="View details")
+    expect(dialog.or_(details)).to_be_visible()
+    if dialog.count():
+        yield dialog
+        page.keyboard.press("Escape")
+    else:
+        details.click()
+        yield page.get_by_test_id("properties-panel")
+        page.get_by_role("button", name="Toggle properties panel").click()
 
 
 def _saved(workflow: dict[str, Any]) -> Any:

@@ -34,8 +34,8 @@ def choose(frontend: Frontend, node: int, widget: str, option: str) -> None:
     """Picks an option of a list."""
     page = frontend.page
     if _vue(frontend):
-        _field(frontend, node, widget).click()
-        options = page.locator(".p-select-option")
+        field(frontend, node, widget).click()
+        options = page.get_by_role("option")
         options.filter(has_text=option).click()
         expect(options).to_have_count(0)  # it fades, and the next list would be open beside it
     else:
@@ -50,16 +50,25 @@ def write(frontend: Frontend, node: int, widget: str, text: str) -> None:
     page = frontend.page
     element = page.evaluate_handle(_ELEMENT, [node, widget]).as_element()
     if _vue(frontend):
-        field = _field(frontend, node, widget)
+        entry = field(frontend, node, widget)
     elif element is not None:
-        field = element
+        entry = element
     else:
         _click(frontend, node, widget)
-        field = page.locator(".graphdialog .value")
-    field.fill(text)
-    field.press("Tab" if element is not None or _vue(frontend) else "Enter")
+        entry = page.locator(".graphdialog .value")
+    entry.fill(text)
+    entry.press("Tab" if element is not None or _vue(frontend) else "Enter")
     frontend.settle()
     assert value(frontend, node, widget) == text
+
+
+def field(frontend: Frontend, node: int, widget: str) -> Locator:
+    """The control of this name in a Vue node."""
+    box = frontend.page.locator(f"[data-node-id='{node}']")
+    if frontend.page.evaluate_handle(_ELEMENT, [node, widget]).as_element() is not None:
+        return box.locator("textarea").first  # has no label of its own
+    named = box.locator(".lg-node-widget", has=frontend.page.get_by_text(widget, exact=True))
+    return named.locator("input, textarea, [role=combobox]").first
 
 
 def drag(frontend: Frontend, handle: Locator, right: float, down: float) -> None:
@@ -77,15 +86,6 @@ def drag(frontend: Frontend, handle: Locator, right: float, down: float) -> None
 
 def _vue(frontend: Frontend) -> bool:
     return frontend.page.evaluate("() => Boolean(window.LiteGraph.vueNodesMode)")
-
-
-def _field(frontend: Frontend, node: int, widget: str) -> Locator:
-    """The control of this name in a Vue node."""
-    box = frontend.page.locator(f"[data-node-id='{node}']")
-    if frontend.page.evaluate_handle(_ELEMENT, [node, widget]).as_element() is not None:
-        return box.locator("textarea").first  # has no label of its own
-    named = box.locator(".lg-node-widget", has=frontend.page.get_by_text(widget, exact=True))
-    return named.locator("input, textarea, [role=combobox]").first
 
 
 def _click(frontend: Frontend, node: int, widget: str) -> None:
