@@ -22,12 +22,12 @@ _KNOWN = (
     "JobsApiError",  # an address that cores before 0.3.76 have not
     "https://api.comfy.org/",  # news that --disable-api-nodes forbids
     "Content Security Policy",  # the same of everything outside
-    " is disabled.",  # an extension that the user has switched off
     " is deprecated",  # of itself: front-ends use what they advise against
     "Invalid layout total size",
     "TypeError: Cannot read properties of undefined (reading 'id')\n    at onChange",
 )
 """What the pinned front-ends complain of themselves, without any pack."""
+_SWITCHED_OFF = "Extension ComfyUI-SoftREPA is disabled."
 _READY = """() => {
     const app = window.app
     return Boolean(app?.extensionManager?.workflow?.activeWorkflow && app.graph && app.canvas)
@@ -53,14 +53,18 @@ class Frontend:
     messages: list[tuple[str, str, str]] = field(default_factory=list)
 
     def complaints(self) -> list[tuple[str, str, str]]:
-        """What the pack's own scripts, files and nodes were warned of or failed in. Where the
-        front-end is one whose own complaints are known, everything beyond those as well."""
+        """What was warned of or failed where a script, file or route of the pack's took part, or
+        names the pack; of front-ends whose own complaints are known, everything beyond those."""
         return [message for message in self.messages if self._counts(*message)]
 
     def _counts(self, kind: str, text: str, where: str) -> bool:
-        ours = "softrepa" in (text + where).lower()
-        known = any(words in text for words in _KNOWN)
-        return ours or (self.version in KNOWN_VERSIONS and not known)
+        if text == _SWITCHED_OFF:
+            return False
+        if "softrepa/" in where.lower():
+            return True
+        if any(known in text for known in _KNOWN):
+            return False
+        return self.version in KNOWN_VERSIONS or "softrepa" in text.lower()
 
     def screenshot(self, name: str, **options: Any) -> Path:
         """Saves build/browser/<version>/<name>.png."""

@@ -19,6 +19,10 @@ const VIEWS = {
   SoftREPASchedule: ScheduleCurve
 }
 
+/** Milliseconds after which a value is set that was clicked: in some lists that is later than the
+ * next frame, and later than the front-end itself looks for changes. */
+const SETTLED = 250
+
 function extension() {
   const views = new WeakMap()
   const locale = () => app.extensionManager?.setting?.get('Comfy.Locale')
@@ -36,6 +40,11 @@ function extension() {
       waiting = false
       refresh()
     })
+  }
+
+  function refreshTwice() {
+    refreshSoon()
+    setTimeout(refreshSoon, SETTLED)
   }
 
   function refresh() {
@@ -60,9 +69,8 @@ function extension() {
       style.href = new URL('./softrepa.css', import.meta.url).href
       document.head.append(style)
       app.api.addEventListener('graphChanged', refreshSoon)
-      // A list's new value can come later than the front-end looks for changes.
       for (const kind of ['click', 'keyup']) {
-        document.addEventListener(kind, refreshSoon, { capture: true, passive: true })
+        document.addEventListener(kind, refreshTwice, { capture: true, passive: true })
       }
     },
     nodeCreated(node) {

@@ -13,6 +13,13 @@ from playwright.sync_api import expect
 WITHOUT = {"Comfy.Extension.Disabled": ["ComfyUI-SoftREPA"]}
 WARNING, BLOCK, PANEL = ".softrepa-warning", ".softrepa-block", ".softrepa"
 
+# Opens the only subgraph.
+_ENTER = """() => {
+    const { canvas, graph } = window.app
+    const node = graph.nodes.find(node => node.subgraph)
+    canvas.openSubgraph(node.subgraph, node)
+}"""
+
 
 def saved(frontend) -> dict[str, Any]:
     """The workflow, but for what is another one each time and for the nodes' sizes."""
@@ -76,7 +83,7 @@ def test_undo_copies_and_removal(both):
     assert not both.complaints()
 
 
-def test_the_model_is_found_behind_other_nodes(both):
+def test_the_model_is_found_behind_other_nodes(both, request):
     graph = demo_graph(checkpoint="sd15.safetensors")
     graph["20"] = {"class_type": "RescaleCFG", "inputs": {"model": ["1", 0], "multiplier": 0.7}}
     graph["3"]["inputs"]["model"] = ["20", 0]
@@ -89,6 +96,10 @@ def test_the_model_is_found_behind_other_nodes(both):
     both.page.evaluate("() => { app.graph.convertToSubgraph(new Set([app.graph.getNodeById(3)])) }")
     both.settle()
     expect(both.page.locator(f".softrepa-info {WARNING}")).to_have_count(1)
+    both.page.evaluate(_ENTER)
+    expect(both.page.locator(f".softrepa-controls {WARNING}")).to_have_count(1)
+    both.screenshot(f"subgraph-{request.node.callspec.params['both']}")
+    both.page.evaluate("() => { window.app.canvas.setGraph(window.app.rootGraph) }")
     choose(both, 1, "ckpt_name", "softrepa_demo.safetensors")
     expect(both.page.locator(WARNING)).to_have_count(0)
     assert not both.complaints()
@@ -116,3 +127,22 @@ def test_what_is_not_known_is_not_warned_of(page):
     page.page.locator("canvas#graph-canvas").click(position={"x": 700, "y": 800})
     expect(page.page.locator(WARNING)).to_have_count(2)
     assert not page.complaints()
+
+
+def test_the_panel_of_properties_leaves_ours_in_the_node(both):
+    """Newer front-ends list a chosen node's widgets beside the canvas, as they do elements."""
+    properties = both.page.get_by_test_id("properties-panel")
+    toggle = both.page.get_by_role("button", name="Toggle properties panel")
+    both.load_api(demo_graph(), PLACES)
+    both.page.locator(BLOCK).first.wait_for()
+    height = both.page.locator(".softrepa-controls").bounding_box()["height"]
+    both.page.evaluate("() => { app.canvas.selectItems([app.graph.getNodeById(3)]) }")
+    if toggle.count():  # older ones have no such panel
+        toggle.click()
+        expect(properties).to_contain_text("end_percent")
+        expect(properties).not_to_contain_text("softrepa_")
+        expect(both.page.locator(".lg-node .softrepa, .dom-widget .softrepa").first).to_be_visible()
+        both.screenshot("properties")
+        toggle.click()
+    assert both.page.locator(".softrepa-controls").bounding_box()["height"] == height
+    assert not both.complaints()

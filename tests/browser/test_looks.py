@@ -1,15 +1,24 @@
 """Panels stay inside their nodes, are legible, and speak the front-end's language.
 
-Leaves build/browser/<renderer>-<theme>.png and warning-<renderer>.png to look at.
+Leaves build/browser/<version>/<renderer>-<theme>-<locale>.png and warning-….png to look at.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
-from comfyui_softrepa.host.frontend import CLASSIC, VUE
+from comfyui_softrepa.host.frontend import CLASSIC, VUE, Frontend
+from comfyui_softrepa.host.frontend_package import NEWEST
 from comfyui_softrepa.tests.browser.graphs import PLACES, demo_graph
 from playwright.sync_api import expect
 
+LOCALES = Path(__file__).resolve().parents[2] / "locales"
+_NODE_TEXTS = """() => window.app.graph.nodes.filter(node => /^SoftREPA/.test(node.type))
+    .map(node => [node.type, node.title, Object.fromEntries(
+        node.inputs.map(input => [input.name, input.localized_name ?? input.label ?? input.name]))])
+"""
 # Elements of ours that reach beyond their panel, or beyond the node in which it lies.
 _OUTSIDE = """() => [...document.querySelectorAll('.softrepa')].flatMap(panel => {
     const frame = (panel.closest('.lg-node') ?? panel).getBoundingClientRect()
@@ -47,9 +56,15 @@ _CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("renderer", [CLASSIC, VUE])
 @pytest.mark.parametrize(
-    ("theme", "locale", "word"), [("dark", "en", "blocks"), ("light", "ja", "ブロック")]
+    ("renderer", "theme", "locale", "word"),
+    [
+        (CLASSIC, "dark", "en", "blocks"),
+        (VUE, "light", "ja", "ブロック"),
+        (CLASSIC, "light", "zh", "块"),
+        (VUE, "dark", "ko", "블록"),
+    ],
+    ids=lambda value: value if value.isascii() else "",
 )
 def test_themes_and_languages(open_page, renderer, theme, locale, word):
     settings = {"Comfy.ColorPalette": theme, "Comfy.Locale": locale}
@@ -62,10 +77,27 @@ def test_themes_and_languages(open_page, renderer, theme, locale, word):
     expect(frontend.page.locator(".softrepa-strip .softrepa-head")).to_contain_text(word)
     expect(frontend.page.locator(".softrepa-info")).to_contain_text("MMDiT")
     frontend.page.wait_for_load_state("networkidle")
-    frontend.screenshot(f"{renderer}-{theme}")
+    frontend.screenshot(f"{renderer}-{theme}-{locale}")
     assert frontend.page.evaluate(_OUTSIDE) == []
     assert frontend.page.evaluate(_CONTRAST) > 3
+    if _translates_nodes(frontend.version):
+        _check_node_texts(frontend, locale)
     assert not frontend.complaints()
+
+
+def _translates_nodes(version: str) -> bool:
+    """Front-ends before 1.35 leave the texts of a pack's nodes as the server gives them."""
+    return version == NEWEST or tuple(map(int, version.split("."))) >= (1, 35)
+
+
+def _check_node_texts(frontend: Frontend, locale: str) -> None:
+    """Titles and inputs are those of locales/."""
+    texts = json.loads((LOCALES / locale / "nodeDefs.json").read_text(encoding="utf-8"))
+    shown = frontend.page.evaluate(_NODE_TEXTS)
+    assert len(shown) == 3
+    for kind, title, inputs in shown:
+        assert title == texts[kind]["display_name"]
+        assert inputs == {name: texts[kind]["inputs"][name]["name"] for name in inputs}
 
 
 def test_a_warning_and_many_blocks_have_room(both, request):
