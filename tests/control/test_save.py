@@ -55,6 +55,7 @@ def _save_together(together, adapter):
     SoftREPASave.execute(adapter, "softrepa/race")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forks")
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "none"])
 def test_two_programs_at_once_lose_nothing(output, monkeypatch, links):
     if not links:
