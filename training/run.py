@@ -86,7 +86,7 @@ def _prepare(settings: Settings, processes: Processes) -> Prepared:
     progress = _progress(settings, output)
     pairs, report = data.find(settings.data)
     if processes.first:
-        print(report)
+        report.show()
         report.write(output.data_report)
     _check_sizes(settings, len(pairs))
     words = read_words(*([settings.hard_words] if settings.hard_words else []))

@@ -23,6 +23,12 @@ def no_images(listing: Listing) -> BadInput:
         return BadInput(
             f"{listing.root} holds no images that can be read, but {listed(kinds)}: {remedy}."
         )
+    if listing.unreadable:
+        path, reason = listing.unreadable[0]
+        return BadInput(
+            f"{listing.root} holds no images that can be opened ({len(listing.unreadable)} files, "
+            f"the first {path}: {reason})."
+        )
     beside = _beside(listing)
     return BadInput(
         f"{listing.root} holds no images{f', only {beside}' if beside else ''}; put images and "

@@ -300,6 +300,22 @@ def test_a_bucket_fits_the_model_and_the_picture(width, height, resolution):
     assert bucket(height, width, resolution, multiple) == (h, w)
 
 
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([64, 96, 128]))
+def test_a_picture_of_any_size_is_framed(width, height, resolution):
+    framing = Framing(resolution, buckets=True)
+    size = framing.size(4 * width, 4 * height)
+    found = resize_and_crop(Image.new("L", (4 * width, 4 * height), 255), *size)
+    assert found.shape == (size[1], size[0], 3) and found.min() > 0.99
+
+
+@pytest.mark.parametrize("size", [(1200, 900), (900, 1200), (1920, 1080), (4000, 3000)])
+def test_common_sizes_are_framed_in_spite_of_rounding(size):
+    framing = Framing(512, buckets=True)
+    width, height = framing.size(*size)
+    found = resize_and_crop(Image.new("L", size, 255), width, height)
+    assert found.shape == (height, width, 3)
+
+
 def test_usual_buckets():
     assert bucket(4000, 4000, 512, 64) == (512, 512)
     assert bucket(1600, 1200, 512, 64) == (576, 448)
