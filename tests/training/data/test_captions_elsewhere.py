@@ -11,7 +11,7 @@ import pytest
 from comfyui_softrepa.training.data import find
 from comfyui_softrepa.training.data.names import Pictures, parts
 from comfyui_softrepa.training.errors import BadInput
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .stand_in import picture
@@ -127,6 +127,7 @@ def test_decomposed_names_of_macos_and_capitals_of_windows_meet(data) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="/\\\0:.")).map(str.strip), min_size=1))
+@settings(deadline=None)
 def test_a_name_is_the_same_however_it_is_spelt(names) -> None:
     path = "/".join(name or "x" for name in names)
     decomposed = unicodedata.normalize("NFD", path)

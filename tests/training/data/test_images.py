@@ -16,7 +16,7 @@ from comfyui_softrepa.training.data import find, images
 from comfyui_softrepa.training.data.framing import Framing, bucket, resize_and_crop, step
 from comfyui_softrepa.training.data.images import examined, fault, load
 from comfyui_softrepa.training.errors import BadInput
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
@@ -301,6 +301,7 @@ def test_a_bucket_fits_the_model_and_the_picture(width, height, resolution):
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([64, 96, 128]))
+@settings(deadline=None)
 def test_a_picture_of_any_size_is_framed(width, height, resolution):
     framing = Framing(resolution, buckets=True)
     size = framing.size(4 * width, 4 * height)

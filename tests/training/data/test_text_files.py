@@ -8,13 +8,14 @@ import pytest
 from comfyui_softrepa.training.data.text_files import NotText, decode, read, read_toml
 from comfyui_softrepa.training.data.words import read_words
 from comfyui_softrepa.training.errors import BadInput
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\ufeff"))
 
 
 @given(TEXTS)
+@settings(deadline=None)
 def test_unicode_with_and_without_mark_comes_back(text) -> None:
     assert decode(text.encode("utf-8")) == text
     assert decode(codecs.BOM_UTF8 + text.encode("utf-8")) == text
@@ -24,6 +25,7 @@ def test_unicode_with_and_without_mark_comes_back(text) -> None:
 
 
 @given(st.binary())
+@settings(deadline=None)
 def test_bytes_are_text_without_nuls_or_refused_with_what_to_do(raw) -> None:
     try:
         assert "\0" not in decode(raw)
