@@ -119,7 +119,7 @@ def _prepare(settings: Settings, output: Output, processes: Processes) -> Prepar
     progress = previous.progress_of(settings, output)
     pairs, report = data.find(settings.data)
     if processes.first:
-        print(report)
+        report.show()
         if progress.step == 0:
             report.write(output.data_report)
     _check_sizes(settings, len(pairs))

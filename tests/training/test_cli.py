@@ -56,6 +56,24 @@ def test_config_file_that_cannot_be(tmp_path, text: str) -> None:
         cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_config_file_as_windows_saves_it(tmp_path, encoding: str) -> None:
+    (tmp_path / "run.toml").write_bytes('title = "Hügel"\r\nsteps = 5\r\n'.encode(encoding))
+    settings = cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+    assert (settings.title, settings.steps) == ("Hügel", 5)
+
+
+@pytest.mark.parametrize("path", ["C:\\Users\\x", "C:\\new\\table", "D:\\fonts"])
+def test_config_file_with_backslashes_between_double_quotes(tmp_path, path: str) -> None:
+    (tmp_path / "run.toml").write_text(f'cache = "{path}"\n')
+    with pytest.raises(BadInput, match="single quotes"):
+        cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+    (tmp_path / "run.toml").write_text(f"cache = '{path}'\n")
+    assert str(cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"]).cache).endswith(
+        path
+    )
+
+
 def test_resume_and_overwrite_exclude_each_other() -> None:
     with pytest.raises(BadInput, match="--resume"):
         cli.read_settings([*NEEDED, "--resume", "--overwrite"])

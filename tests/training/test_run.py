@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfyui_softrepa.injection import make_application
 from comfyui_softrepa.softrepa import files
-from comfyui_softrepa.tests.training import board
+from comfyui_softrepa.tests.training import board, conftest
 from comfyui_softrepa.training import comfy_model
 from comfyui_softrepa.training.log import read_log
 from comfyui_softrepa.training.loop import Loop
@@ -119,6 +119,27 @@ def test_ctrl_c_saves_and_resume_ends_in_the_same_bytes(train, tmp_path, monkeyp
         assert train(broken) == 130
     assert len(read_log(broken / "adapter.log.jsonl")) == 4  # the step at hand is finished
     assert train(broken, "--resume") == 0
+    assert_same(whole, broken)
+
+
+def test_rare_shapes_are_cropped_said_and_resumed_in_the_same_bytes(
+    train, tmp_path, capsys
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, colour in enumerate(conftest.COLOURS):
+        size = (32, 32) if index < 5 else (48, 16 + index)
+        Image.new("RGB", size, colour).save(folder / f"{index}.png")
+        (folder / f"{index}.txt").write_text(f"a {colour} square")
+    more = (f"--data={folder}", "--buckets", f"--cache={tmp_path / 'cache'}", "--batch-size=4")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    assert train(whole, *more) == 0
+    said = capsys.readouterr().out
+    assert "pictures cropped to another bucket: " in said and "--batch-size" in said
+    assert "cropped to 32x32: " in (whole / "adapter.data.txt").read_text()
+    assert train(broken, *more, "--steps=4") == 0
+    assert train(broken, *more, "--resume") == 0
     assert_same(whole, broken)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,9 +66,9 @@ def plan(
         return Plan(framing, (), batch_size)
     sizes = [pair.size or _size(pair.image) for pair in pairs]
     nearest = [framing.size(*size) for size in sizes]
-    chosen = list(nearest)
+    chosen, all_ = list(nearest), Counter(nearest)
     for indices, least in ((training, batch_size), (held_out, LEAST_HELD_OUT)):
-        _merge(chosen, indices, least)
+        _merge(chosen, indices, least, all_)
     crops = tuple(
         Crop(pair.image, own, size, _kept(whole, size))
         for pair, whole, own, size in zip(pairs, sizes, nearest, chosen, strict=True)
@@ -78,12 +78,15 @@ def plan(
     return Plan(framed, crops, batch_size)
 
 
-def _merge(chosen: list[Size], indices: Iterable[int], least: int) -> None:
+def _merge(
+    chosen: list[Size], indices: Iterable[int], least: int, all_: Mapping[Size, int]
+) -> None:
     groups: dict[Size, list[int]] = {}
     for index in indices:
         groups.setdefault(chosen[index], []).append(index)
     while len(groups) > 1:
-        size, moved = min(groups.items(), key=lambda item: (len(item[1]), item[0]))
+        # Of equally few the shape that is rarer in all of the data.
+        size, moved = min(groups.items(), key=lambda item: (len(item[1]), all_[item[0]], item[0]))
         if len(moved) >= least:
             break
         del groups[size]

@@ -93,9 +93,11 @@ def resize_and_crop(picture: Image.Image, width: int, height: int) -> np.ndarray
     that already has the size is not resampled.
     """
     scale = min(picture.width / width, picture.height / height)
-    left = (picture.width - width * scale) / 2
-    top = (picture.height - height * scale) / 2
-    box = (left, top, left + width * scale, top + height * scale)
+    # Rounding must not put the box a hair outside the picture, where Pillow refuses it.
+    left = max(0.0, (picture.width - width * scale) / 2)
+    top = max(0.0, (picture.height - height * scale) / 2)
+    right = min(picture.width, left + width * scale)
+    box = (left, top, right, min(picture.height, top + height * scale))
 
     def resampled(band: Image.Image) -> np.ndarray:
         deep = band.convert("F")  # a band at a time: four times the size of its 8 bits

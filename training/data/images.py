@@ -169,10 +169,13 @@ def _reduced(image: Image.Image, factor: int, flatten: Callable) -> Image.Image:
     if factor == 1:
         return flatten(image)
     rows = max(1, _STRIP // (image.width * factor)) * factor
-    width, height = -(-image.width // factor), -(-image.height // factor)
+    width, height = image.width // factor, image.height // factor
+    # What does not fill a reduced pixel is left out on both sides, so that the centre stays.
+    left, above = image.width % factor // 2, image.height % factor // 2
     result = None
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+    for top in range(0, height * factor, rows):
+        bottom = min(height * factor, top + rows)
+        strip = image.crop((left, above + top, left + width * factor, above + bottom))
         strip = flatten(strip).reduce(factor)
         result = result or Image.new(strip.mode, (width, height))
         result.paste(strip, (0, top // factor))
@@ -209,9 +212,10 @@ def _white(image: Image.Image) -> float:
     least, most = image.getextrema()
     finite = image.mode == "I" or bool(np.isfinite(np.asarray(image)).all())
     whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    slack = _OVERSHOOT if image.mode == "F" else 0.0
     for white in whites:
         reached = most > white / 4 or white == 1.0 or most == 0
-        if finite and reached and least >= -_OVERSHOOT * white and most <= (1 + _OVERSHOOT) * white:
+        if finite and reached and least >= -slack * white and most <= (1 + slack) * white:
             return white
     kind = "floating-point numbers" if image.mode == "F" else "32-bit integers"
     raise ValueError(

@@ -20,11 +20,16 @@ def no_images(listing: Listing) -> BadInput:
         kinds = Counter(path.suffix.lower() for path, _ in listing.unsupported)
         most = kinds.most_common(1)[0][0]
         remedy = next(says for path, says in listing.unsupported if path.suffix.lower() == most)
-        return BadInput(
+        return _refused(
             f"{listing.root} holds no images that can be read, but {listed(kinds)}: {remedy}."
         )
+    if listing.unreadable:
+        return _refused(
+            f"{listing.root} holds no images that can be opened "
+            f"({_unreadable(listing.unreadable)})."
+        )
     beside = _beside(listing)
-    return BadInput(
+    return _refused(
         f"{listing.root} holds no images{f', only {beside}' if beside else ''}; put images and "
         "their captions there."
     )
@@ -32,12 +37,9 @@ def no_images(listing: Listing) -> BadInput:
 
 def no_pairs(folder: Path, gathered: Gathered, report: Report) -> BadInput:
     """The refusal of a folder in which no image has a caption, or none can be read."""
-    if report.unreadable:
-        path, reason = report.unreadable[0]
-        return BadInput(
-            f"No image with a caption in {folder} can be read ({len(report.unreadable)} "
-            f"unreadable files, the first {path}: {reason}); replace or mend these files."
-        )
+    if gathered.captions:
+        said = f"No image with a caption in {folder} can be read: {_unreadable(report.unreadable)}"
+        return _refused(f"{said}{_unsupported(gathered.listing)}; replace or mend these files.")
     images = gathered.listing.images
     found = [f"{len(images)} images ({_some([path.name for path in images])})"]
     if gathered.imageless:
@@ -49,14 +51,30 @@ def no_pairs(folder: Path, gathered: Gathered, report: Report) -> BadInput:
             f"{len(gathered.keyless)} entries without {KEYS_NAMED}, the first in {row.place.name}"
             + (f" with {row.keys}" if row.keys else "")
         )
-    if gathered.listing.unsupported:
-        found.append(f"{len(gathered.listing.unsupported)} pictures in formats that are not read")
-    beside = _beside(gathered.listing)
-    found += [beside] if beside else []
-    return BadInput(
-        f"No image in {folder} has a caption. Found: {printable(', '.join(found))}. Write one "
-        "into a .txt of the image's name, or as file_name and text into metadata.jsonl."
+    found += [_unreadable(report.unreadable)] if report.unreadable else []
+    found += [beside] if (beside := _beside(gathered.listing)) else []
+    return _refused(
+        f"No image in {folder} has a caption that can be read. Found: {', '.join(found)}"
+        f"{_unsupported(gathered.listing)}. Write one into a .txt of the image's name, or as "
+        "file_name and text into metadata.jsonl."
     )
+
+
+def _refused(sentence: str) -> BadInput:
+    return BadInput(printable(sentence))
+
+
+def _unreadable(files: Sequence[tuple[Path, str]]) -> str:
+    path, reason = files[0]
+    return f"{len(files)} unreadable files, the first {path}: {reason}"
+
+
+def _unsupported(listing: Listing) -> str:
+    if not listing.unsupported:
+        return ""
+    path, remedy = listing.unsupported[0]
+    kinds = listed(Counter(path.suffix.lower() for path, _ in listing.unsupported))
+    return f"; besides {kinds} ({path.name}: {remedy})"
 
 
 def _beside(listing: Listing) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,11 @@ class Report:
             lines.append(f"images by where their captions stand: {listed(self.sources)}")
         return "\n".join(map(printable, lines))
 
+    def show(self) -> None:
+        """Prints the lines; what the terminal or the log has no character for is escaped."""
+        encoding = sys.stdout.encoding or "utf-8"
+        print(str(self).encode(encoding, "backslashreplace").decode(encoding))
+
     def write(self, path: Path, plan: Plan | None = None) -> None:
         """Names every file that the counts speak of, one a line. Raises OSError."""
         lines = [*str(self).split("\n"), ""]
@@ -81,7 +87,7 @@ class Report:
         for crop in plan.crops if plan is not None else ():
             lines.append(
                 f"cropped to {crop.size[0]}x{crop.size[1]}: {crop.image} (its nearest bucket, "
-                f"{crop.nearest[0]}x{crop.nearest[1]}, has too few; {crop.kept:.0%} is kept)"
+                f"{crop.nearest[0]}x{crop.nearest[1]}, has too few others; {crop.kept:.0%} is kept)"
             )
         path.write_text("\n".join(map(printable, lines)) + "\n", encoding="utf-8")
 

@@ -16,6 +16,7 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 from ..errors import BadInput
+from .report import printable
 
 LARGEST = 1 << 30
 """Bytes of a text file, above which it is refused: read, it takes several times as much memory."""
@@ -32,10 +33,12 @@ _SHIFT_JIS_FREQUENT = ("shift_jis", 0x88, 0x97)
 _PAGES = (
     # codec, what to call it, and where the characters lie that most of such a text is made of
     ("cp932", "Shift_JIS", _SHIFT_JIS_FREQUENT),
-    ("euc_jp", "EUC-JP", _SHIFT_JIS_FREQUENT),
+    # Korean's bytes are characters in the next two as well, and of equals the first is taken.
     ("cp949", "Korean, cp949", ("euc_kr", 0xB0, 0xC8)),
     ("gb18030", "Chinese, GB18030", ("gb2312", 0xB0, 0xD7)),
+    ("euc_jp", "EUC-JP", _SHIFT_JIS_FREQUENT),
     ("big5", "Chinese, Big5", ("big5", 0xA4, 0xC6)),
+    ("cp1251", "Windows-1251", ("cp1251", 0xE0, 0xFF)),
 )
 _WESTERN = ("cp1252", "Windows-1252")
 _CURLY = "\u201c\u201d\u201e\u2018\u2019"
@@ -110,7 +113,7 @@ def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> str:
     if page is None:
         return "is not UTF-8 text; save it as UTF-8"
     codec, name = page
-    start = " ".join(raw.decode(codec, errors="replace").split())[:_PREVIEW]
+    start = printable(" ".join(raw.decode(codec, errors="replace").split())[:_PREVIEW])
     return f'is not UTF-8 (by {name} it reads "{start}"); save it as UTF-8'
 
 
