@@ -57,6 +57,7 @@ def test_killed_at_the_worst_moments_and_resumed(flags, train, tmp_path) -> None
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir(), broken.mkdir()
     more = ("--save-every=1", "--objective=agsm", "--average-decay=0.9", "--no-tensorboard")
+    more += ("--steps=7",)  # the last kill is after step 6
     arguments = [*flags(broken, *more), "--resume", "--cpu"]
     # In the middle of a step, before and after the state file takes its place, and between the
     # adapter and the state; each resumed by the next.
