@@ -56,10 +56,10 @@ def start(options: argparse.Namespace) -> None:
     spec.loader.exec_module(module)
     module.import_pack()
     import torch
-    from comfyui_softrepa.training import comfy_model
+    from comfyui_softrepa.training import comfyui
 
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if options.cpu else [])]
-    comfy_model.start(comfy_model.find_comfyui(), flags)
+    comfyui.start(comfyui.find(), flags)
     torch.set_num_threads(options.threads)
 
 

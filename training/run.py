@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from . import cache as caching
-from . import comfy_model, data, design, dry_run, plot
+from . import comfy_model, data, design, dry_run, model_files, plot
 from .batches import Batches
 from .data.hard_captions import chosen
 from .data.words import read_words
@@ -71,29 +71,33 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, processes: Processes) -> Prepared:
-    checkpoint = comfy_model.find_checkpoint(settings.checkpoint)
+    """Checks what the flags alone tell, then what the model's header does, then the data."""
     output = find_output(settings.output)
     given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
+    words = read_words(*([settings.hard_words] if settings.hard_words else []))
+    base = model_files.find(
+        settings.checkpoint, settings.model, settings.text_encoder, settings.vae
+    )
+    settings = settings.filled(design.recipe_for(base.outline))
+    design.check(settings, base.outline)
+    training_options(base.outline, settings.checkpointing)
     progress = _progress(settings, output)
+    if processes.first:
+        print(*base.notes, sep="\n", end="\n" if base.notes else "")
     pairs, report = data.find(settings.data)
     if processes.first:
         print(report)
         report.write(output.data_report)
     _check_sizes(settings, len(pairs))
-    words = read_words(*([settings.hard_words] if settings.hard_words else []))
-    patcher = comfy_model.load_model(checkpoint)
-    settings = settings.filled(design.recipe_for(patcher.model))
-    design.check(settings, patcher.model)
-    training_options(patcher.model, settings.checkpointing)
+    patcher = comfy_model.load_model(base.files.model)
     hard = {}
     if settings.hard_share > 0.0:
         captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
         # As many as a row can use: each takes as much room in the cache as the caption itself.
         count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
         hard = chosen(captions, count, settings.seed, words)
-    encoder = comfy_model.Encoder(checkpoint, patcher)
+    encoder = comfy_model.Encoder(base.files, patcher)
     prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress)
-    data.Framing(settings.resolution, settings.buckets)
     if progress.step:
         saved = read_run(output.state)[1]
         check_same_run(output.state, {**saved, "dataset": ""}, _described(prepared, ""))
@@ -133,8 +137,7 @@ def _described(prepared: Prepared, dataset: str) -> dict[str, Any]:
         **settings.decisive(),
         "layers": ",".join(design.chosen_layers(settings, model)),
         "placement": design.placement(settings, architecture),
-        "base_model": prepared.encoder.name,
-        "base_model_sha256": prepared.encoder.identity,
+        **prepared.encoder.files.described(),
         "pairs": len(prepared.pairs),
         "dataset": dataset,
     }

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+# As it is reached, links kept: the folder around may be a ComfyUI's custom_nodes.
+ROOT = Path(os.path.abspath(__file__)).parent.parent
 
 
 def main() -> int:
     # This folder must not be on the path: its modules belong to the package, not to everyone.
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "training"]
+    own = (ROOT / "training").resolve()
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != own]
     spec = importlib.util.spec_from_file_location(
         "comfyui_softrepa", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
     )

@@ -205,7 +205,7 @@ def test_too_little_room_is_said_before_the_work(tmp_path, monkeypatch):
 def test_nan_is_named(tmp_path):
     class Broken(StandIn):
         def texts(self, captions):
-            return [Text(torch.full((2, 64), float("nan")))]
+            return [Text(torch.full((2, 64), float("nan"))) for _ in captions]
 
     with pytest.raises(BadInput, match="picture number 0"):
         _build(folder(tmp_path / "data", 2), tmp_path / "cache", Broken())
