@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"train.py: {error.filename} is too long a name for a file.", file=sys.stderr)
+            return BAD_INPUT
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         print(

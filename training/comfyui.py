@@ -49,10 +49,10 @@ def find(code: Path | None = None, base: Path | None = None, extra: Sequence[Pat
 
     Raises BadInput where there is none, or what is named is not one.
     """
-    if base is not None and not base.is_dir():
+    if base is not None and not os.path.isdir(base):
         raise BadInput(f"There is no folder {base}: check --base-directory.")
     for path in extra:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise BadInput(f"There is no file {path}: check --extra-model-paths-config.")
     base = base.absolute() if base is not None else _base_around()
     found = tuple(path.absolute() for path in extra)

@@ -7,6 +7,7 @@ is told before anything long begins.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -234,7 +235,7 @@ def _named(flag: str, name: str, *folders: str) -> Path:
         path = expanded(name)
     except BadInput as error:
         raise BadInput(f"{flag}: {error}.") from None
-    if path.is_file():
+    if os.path.isfile(path):
         return path.resolve()
     import folder_paths
 

@@ -74,7 +74,7 @@ def find_output(name: str) -> Output:
         raise BadInput(
             f"{path.parent} cannot be written ({error.strerror}): name another --output."
         ) from None
-    if path.is_dir():
+    if os.path.isdir(path):
         raise BadInput(f"{path} is a folder: name a file as --output.")
     if info is not None and info.f_bavail * info.f_frsize < _ROOM:
         raise BadInput(
@@ -91,7 +91,7 @@ def _file_named(name: str) -> Path:
         raise BadInput(f"--output: {error}.") from None
     separators = tuple(filter(None, (os.sep, os.altsep)))
     bare = not any(separator in name for separator in separators) and not path.is_absolute()
-    if path.name in ("", "..") or name.endswith(separators) or (not bare and path.is_dir()):
+    if path.name in ("", "..") or name.endswith(separators) or (not bare and os.path.isdir(path)):
         raise BadInput(f"--output {name} is a folder: name a file in it, such as adapter.")
     forbidden = [letter for letter in _FORBIDDEN if letter in path.name]
     if forbidden:

@@ -15,6 +15,8 @@ def expanded(text: str) -> Path:
     check_text(text)
     if not text.strip():
         raise BadInput("an empty name is no file or folder")
+    if not text.startswith("~"):
+        return Path(text)
     try:
         return Path(text).expanduser()
     except RuntimeError:

@@ -18,7 +18,8 @@ TRAIN = Path(__file__).resolve().parents[2] / "training" / "train.py"
 NEEDED = ["--checkpoint=model.safetensors", "--data=pictures"]
 DESIGN = (
     "checkpoint data output objective steps batch-size micro-batch learning-rate tokens layers "
-    "per-block resolution seed cache save-every resume val-fraction config comfyui dry-run"
+    "per-block resolution seed cache save-every resume val-fraction config comfyui dry-run "
+    "model text-encoder vae base-directory extra-model-paths-config"
 ).split()
 
 
@@ -54,6 +55,24 @@ def test_config_file_that_cannot_be(tmp_path, text: str) -> None:
     (tmp_path / "run.toml").write_text(text)
     with pytest.raises(BadInput):
         cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+
+
+def test_flags_that_may_be_repeated(tmp_path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text('text-encoder = ["l", "g"]\nextra_model_paths_config = "a.yaml"\n')
+    settings = cli.read_settings([*NEEDED, f"--config={config}"])
+    assert settings.text_encoder == ("l", "g")
+    assert settings.extra_model_paths_config == (tmp_path / "a.yaml",)
+    settings = cli.read_settings([*NEEDED, f"--config={config}", "--text-encoder", "t5"])
+    assert settings.text_encoder == ("t5",)
+
+
+def test_a_model_in_place_of_a_checkpoint() -> None:
+    settings = cli.read_settings(["--model=m", "--vae=v", "--text-encoder=t", "--data=d"])
+    assert (settings.checkpoint, settings.model) == (None, "m")
+    assert not {"model", "vae", "text_encoder", "base_directory"} & set(settings.decisive())
+    with pytest.raises(BadInput, match="--checkpoint"):
+        cli.read_settings(["--data=d"])
 
 
 def test_resume_and_overwrite_exclude_each_other() -> None:
