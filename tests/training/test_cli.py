@@ -82,7 +82,7 @@ def test_resume_and_overwrite_exclude_each_other() -> None:
 
 def test_train_py_runs_from_any_folder(tmp_path) -> None:
     found = subprocess.run(
-        [sys.executable, TRAIN, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, TRAIN, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert found.returncode == 0 and "--val-fraction" in found.stdout
     found = subprocess.run(
@@ -90,7 +90,7 @@ def test_train_py_runs_from_any_folder(tmp_path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert found.returncode == 2
     assert len(found.stderr.strip().splitlines()) == 1 and "--checkpoint" in found.stderr
