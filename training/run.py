@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from . import base_model, comfy_model, data, design, dry_run, plot
 from . import cache as caching
-from . import comfy_model, data, design, dry_run, model_files, plot
 from .batches import Batches
 from .data.hard_captions import chosen
 from .data.words import read_words
@@ -75,9 +75,7 @@ def _prepare(settings: Settings, processes: Processes) -> Prepared:
     output = find_output(settings.output)
     given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
     words = read_words(*([settings.hard_words] if settings.hard_words else []))
-    base = model_files.find(
-        settings.checkpoint, settings.model, settings.text_encoder, settings.vae
-    )
+    base = base_model.find(settings.checkpoint, settings.model, settings.text_encoder, settings.vae)
     settings = settings.filled(design.recipe_for(base.outline))
     design.check(settings, base.outline)
     training_options(base.outline, settings.checkpointing)

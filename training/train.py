@@ -8,8 +8,20 @@ import os
 import sys
 from pathlib import Path
 
-# As it is reached, links kept: the folder around may be a ComfyUI's custom_nodes.
-ROOT = Path(os.path.abspath(__file__)).parent.parent
+
+def root() -> Path:
+    """The pack's folder as it is reached, links kept: the one around may be custom_nodes.
+
+    Python forgets the links of the folder it is started in; the shell's PWD knows them.
+    """
+    script = os.path.abspath(__file__)
+    typed = os.path.normpath(os.path.join(os.environ.get("PWD", ""), sys.argv[0]))
+    if os.path.isabs(typed) and os.path.exists(typed) and os.path.samefile(typed, script):
+        script = typed
+    return Path(script).parent.parent
+
+
+ROOT = root()
 
 
 def main() -> int:

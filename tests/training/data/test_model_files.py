@@ -9,10 +9,11 @@ import folder_paths
 import pytest
 import torch
 from comfyui_softrepa.tests import outlines
-from comfyui_softrepa.training import comfy_model, headers, model_files
+from comfyui_softrepa.training import base_model, comfy_model, headers
+from comfyui_softrepa.training.base_model import find
 from comfyui_softrepa.training.design import family
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.model_files import ModelFiles, content_hash, find
+from comfyui_softrepa.training.model_files import ModelFiles, content_hash
 from safetensors.torch import load_file, save_file
 
 FOLDERS = ("checkpoints", "diffusion_models", "text_encoders", "vae", "embeddings")
@@ -189,7 +190,7 @@ def encoders(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("named", FAMILIES)
 def test_each_family_says_what_it_lacks(models, encoders, tmp_path, named) -> None:
     """In their real shapes, as diffusion models and as checkpoints."""
-    kinds, network = model_files.TEXT_ENCODERS[named], outlines.unet(named)
+    kinds, network = base_model.TEXT_ENCODERS[named], outlines.unet(named)
     alone = outlines.write(tmp_path / "alone.safetensors", network)
     autoencoder = outlines.prefixed("first_stage_model.", outlines.vae(4))
     in_checkpoint = outlines.prefixed("model.diffusion_model.", network)
@@ -277,8 +278,8 @@ def test_what_is_no_model_is_refused_in_a_sentence(models, parts, tmp_path) -> N
 
 
 def test_known_names_are_of_known_kinds() -> None:
-    kinds = {kind for named in model_files.TEXT_ENCODERS.values() for kind in named}
-    assert set(model_files.KNOWN_NAMES) == kinds
+    kinds = {kind for named in base_model.TEXT_ENCODERS.values() for kind in named}
+    assert set(base_model.KNOWN_NAMES) == kinds
 
 
 def test_a_file_that_changes_is_read_anew(tmp_path) -> None:
