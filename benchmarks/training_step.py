@@ -52,10 +52,10 @@ def start(options: argparse.Namespace) -> None:
     """The pack under its development name, and ComfyUI from COMFYUI_PATH."""
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     import torch
-    from comfyui_softrepa.training import comfy_model
+    from comfyui_softrepa.training import comfyui
 
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if options.cpu else [])]
-    comfy_model.start(comfy_model.find_comfyui(), flags)
+    comfyui.start(comfyui.find(), flags)
     torch.set_num_threads(options.threads)
 
 

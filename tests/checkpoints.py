@@ -68,12 +68,7 @@ def write_sd15(path: Path, dtype: torch.dtype = torch.float16, full: bool = Fals
     full: all of SD1.5's U-Net, 860 million parameters; about 2 GB.
     """
     if full:
-        network = _unet(
-            num_res_blocks=[2, 2, 2, 2],
-            channel_mult=[1, 2, 4, 4],
-            transformer_depth=[1] * 6 + [0] * 2,
-            transformer_depth_output=[1] * 9 + [0] * 3,
-        )
+        network = sd1_unet()
     else:
         network = _unet(
             num_res_blocks=[1, 1],
@@ -95,7 +90,30 @@ def write_sdxl(path: Path, dtype: torch.dtype = torch.float16) -> Path:
     Width, levels and input blocks are SDXL's (2, 2, 10 and 10 transformer blocks); the middle and
     output blocks have one transformer block where SDXL has 2 or 10.
     """
-    network = _unet(
+    network = sdxl_unet()
+    weights = {
+        **_prefixed("model.diffusion_model.", _random(network, seed=10, dtype=dtype)),
+        **_prefixed("conditioner.embedders.0.transformer.", clip_l()),
+        **_prefixed("conditioner.embedders.1.model.transformer.", _clip(_CLIP_G)),
+        **_prefixed("first_stage_model.", _taesd(4)),
+    }
+    return _save(path, weights)
+
+
+def sd1_unet(**shape: Any) -> torch.nn.Module:
+    """SD1.5's U-Net on the meta device; `shape` changes it, as SD2.x's does."""
+    return _unet(
+        num_res_blocks=[2, 2, 2, 2],
+        channel_mult=[1, 2, 4, 4],
+        transformer_depth=[1] * 6 + [0] * 2,
+        transformer_depth_output=[1] * 9 + [0] * 3,
+        **shape,
+    )
+
+
+def sdxl_unet() -> torch.nn.Module:
+    """SDXL's U-Net on the meta device, with fewer transformer blocks on the way up."""
+    return _unet(
         num_res_blocks=[2, 2, 2],
         channel_mult=[1, 2, 4],
         transformer_depth=[0, 0, 2, 2, 10, 10],
@@ -107,13 +125,6 @@ def write_sdxl(path: Path, dtype: torch.dtype = torch.float16) -> Path:
         num_head_channels=64,
         use_linear_in_transformer=True,
     )
-    weights = {
-        **_prefixed("model.diffusion_model.", _random(network, seed=10, dtype=dtype)),
-        **_prefixed("conditioner.embedders.0.transformer.", clip_l()),
-        **_prefixed("conditioner.embedders.1.model.transformer.", _clip(_CLIP_G)),
-        **_prefixed("first_stage_model.", _taesd(4)),
-    }
-    return _save(path, weights)
 
 
 def _mmdit(depth: int, qk_norm: bool, dual_attention: Sequence[int]) -> torch.nn.Module:

@@ -1,4 +1,4 @@
 """The companion trainer: a folder of images and captions in, an adapter out.
 
-ComfyUI is used as a library. Importing this package does not import it: see `comfy_model`.
+ComfyUI is used as a library. Importing this package does not import it: see `comfyui`.
 """

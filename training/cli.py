@@ -9,14 +9,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import comfy_model
+from . import comfyui
 from .data.text_files import read_toml
 from .errors import BadInput
 from .flags import parser
+from .paths import expanded
 from .settings import Settings
 
 _PROSE = ("title", "description", "author")
 DONE, BAD_INPUT, INTERRUPTED, FAULT = 0, 2, 130, 1
+
+_REPEATABLE = ("text-encoder", "extra-model-paths-config")
+_PATHS = (
+    "data",
+    "cache",
+    "comfyui",
+    "base-directory",
+    "extra-model-paths-config",
+    "hard-words",
+    "thumbnail",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"train.py: {error.filename} is too long a name for a file.", file=sys.stderr)
+            return BAD_INPUT
         full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         if error.errno not in (*full, errno.EROFS, errno.EACCES, errno.EIO):
             raise
@@ -45,7 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(settings: Settings) -> int:
     # ComfyUI's attention that has an efficient backward, on every device.
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if settings.cpu else [])]
-    comfy_model.start(comfy_model.find_comfyui(settings.comfyui), flags)
+    found = comfyui.find(
+        settings.comfyui, settings.base_directory, settings.extra_model_paths_config
+    )
+    comfyui.start(found, flags)
+    if os.environ.get("RANK", "0") == "0":
+        print(found)
     # Only now: these import `comfy`.
     from .guard import Diverged
     from .loop import Interrupted
@@ -75,8 +95,13 @@ def read_settings(arguments: list[str]) -> Settings:
     """Settings from a command line and the config file it names. Raises BadInput."""
     made = parser()
     config = _config_of(arguments)
-    given = vars(made.parse_args([*_as_flags(config), *arguments] if config else arguments))
+    configured = _as_flags(config, arguments) if config else []
+    given = vars(made.parse_args([*configured, *arguments]))
     given.pop("config")
+    for name in ("text_encoder", "extra_model_paths_config"):
+        given[name] = tuple(given[name] or ())
+    if given["checkpoint"] is None and given["model"] is None:
+        raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")
     if given["resume"] and given["overwrite"]:
         raise BadInput("--resume goes on with a run and --overwrite starts it anew: give one.")
     return Settings(**given)
@@ -87,21 +112,36 @@ def _config_of(arguments: list[str]) -> Path | None:
     found = None
     for at, argument in enumerate(arguments):
         if argument == "--config" and at + 1 < len(arguments):
-            found = Path(arguments[at + 1])
+            found = arguments[at + 1]
         elif argument.startswith("--config="):
-            found = Path(argument.partition("=")[2])
-    return found
+            found = argument.partition("=")[2]
+    if found is None:
+        return None
+    try:
+        return expanded(found)
+    except BadInput as error:
+        raise BadInput(f"--config: {error}.") from None
 
 
-def _as_flags(path: Path) -> list[str]:
-    """A TOML file's entries as a command line, so that both are checked by the same rules."""
+def _as_flags(path: Path, given: Sequence[str]) -> list[str]:
+    """A TOML file's entries as a command line, so that both are checked by the same rules.
+
+    given: the command line, whose flags win, those that may be repeated as well.
+    """
     try:
         entries = read_toml(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): check --config.") from None
     flags: list[str] = []
     for name, value in entries.items():
-        flags += _as_flag(path, name.replace("_", "-"), value)
+        name = name.replace("_", "-")
+        values = [value]
+        if name in _REPEATABLE:
+            values = value if isinstance(value, list) else values
+            if any(each == f"--{name}" or each.startswith(f"--{name}=") for each in given):
+                continue
+        for each in values:
+            flags += _as_flag(path, name, each)
     return flags
 
 
@@ -117,7 +157,10 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
             f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
             "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."
         )
-    if name in ("data", "cache", "comfyui", "hard-words", "thumbnail"):
+    if name in _PATHS:
         # Relative to the config file, which travels with its data.
-        value = path.parent / os.path.expanduser(str(value))
+        try:
+            value = path.parent / expanded(str(value))
+        except BadInput as error:
+            raise BadInput(f'{path}: "{name}": {error}.') from None
     return [f"--{name}={value}"]

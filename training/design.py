@@ -18,13 +18,18 @@ from .settings import Settings
 from .soft_tokens import SoftTokens, initial_tokens
 
 
-def recipe_for(model: Any) -> Recipe:
-    """The papers' defaults for this `comfy.model_base.BaseModel`. Raises BadInput."""
+def family(model: Any) -> str:
+    """The row of `RECIPES` for this `comfy.model_base.BaseModel`. Raises BadInput."""
     try:
         architecture = architecture_of(model)
     except AdapterError as error:
         raise BadInput(str(error)) from None
-    return RECIPES[family_of(architecture.NAME, architecture.widths(model)[0])]
+    return family_of(architecture.NAME, architecture.widths(model)[0])
+
+
+def recipe_for(model: Any) -> Recipe:
+    """The papers' defaults for this `comfy.model_base.BaseModel`. Raises BadInput."""
+    return RECIPES[family(model)]
 
 
 def placement(settings: Settings, architecture: str) -> str:

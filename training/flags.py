@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..softrepa.adapter import PLACEMENTS
+from .data import Framing
 from .denoiser import PRECISIONS
 from .errors import BadInput
 from .objectives import OBJECTIVES
+from .paths import check_text, expanded
 
 DESCRIPTION = """\
 Trains soft text tokens (SoftREPA, AGSM) for a checkpoint that your ComfyUI loads, from a folder of
@@ -53,29 +55,45 @@ def parser() -> Parser:
 def _input(made: Parser) -> None:
     group = made.add_argument_group("what is trained, on what")
     add = group.add_argument
-    add("--checkpoint", metavar="FILE", required=True,
-        help="a full checkpoint (model, text encoder, VAE): a path, or a name in ComfyUI's "
-        "checkpoints folder. SD1.x, SD2.x, SDXL, SD3, SD3.5")
-    add("--data", metavar="FOLDER", type=Path, required=True,
+    add("--checkpoint", metavar="FILE", type=_text,
+        help="a checkpoint: a path, or a name in ComfyUI's checkpoints folder. SD1.x, SD2.x, SDXL, "
+        "SD3, SD3.5; text encoders that it lacks are looked for in ComfyUI's text_encoders folders")
+    add("--model", metavar="FILE", type=_text,
+        help="a diffusion model alone, in place of the checkpoint's: a path, or a name in "
+        "ComfyUI's diffusion_models folders")
+    add("--text-encoder", metavar="FILE", type=_text, action="append",
+        help="a text encoder, in place of the checkpoint's of its kind; once for each (SD1.x "
+        "clip_l, SD2.x clip_h, SDXL clip_l and clip_g, SD3 clip_l, clip_g, t5xxl): a path, or a "
+        "name in ComfyUI's text_encoders folders")
+    add("--vae", metavar="FILE", type=_text,
+        help="a VAE, in place of the checkpoint's: a path, or a name in ComfyUI's vae folder")
+    add("--data", metavar="FOLDER", type=_path, required=True,
         help="images, each with a .txt of its name (a caption a line), or metadata.jsonl, or COCO "
         "captions; nested folders are read")
-    add("--output", metavar="FILE", default="adapter.safetensors",
+    add("--output", metavar="FILE", type=_text, default="adapter.safetensors",
         help="a path, or a name in ComfyUI's models/softrepa (default: %(default)s there)")
-    add("--comfyui", metavar="FOLDER", type=Path,
-        help="ComfyUI (default: COMFYUI_PATH, else the one this pack is installed in)")
-    add("--config", metavar="FILE", type=Path,
+    add("--comfyui", metavar="FOLDER", type=_path,
+        help="ComfyUI (default: COMFYUI_PATH, else the one this pack is installed in, else "
+        "Desktop's)")
+    add("--base-directory", metavar="FOLDER", type=_path,
+        help="where the server with this flag keeps models and custom_nodes (default: the folder "
+        "whose custom_nodes hold this pack, where ComfyUI lies elsewhere; else ComfyUI's)")
+    add("--extra-model-paths-config", metavar="FILE", type=_path, action="append",
+        help="as the server takes it, besides the extra_model_paths.yaml beside its main.py; may "
+        "be given several times (default: Desktop's, for its base directory)")
+    add("--config", metavar="FILE", type=_path,
         help="TOML with any of these flags, such as batch-size = 8; flags given here win")
 
 
 def _data(made: Parser) -> None:
     add = made.add_argument_group("data").add_argument
-    add("--resolution", metavar="PIXELS", type=_whole(16),
+    add("--resolution", metavar="PIXELS", type=_resolution,
         help="side of the square pictures are cropped to (by model: 512, SDXL 1024)")
     _switch(add, "--buckets", False, "keep aspect ratios: sizes of about the same area")
     add("--val-fraction", metavar="SHARE", type=_number(0.0, 0.5), default=0.0,
         help="share of the pairs held out: their loss and accuracy by timestep range are logged "
         "and the best adapter kept (default: none)")
-    add("--cache", metavar="FOLDER", type=Path,
+    add("--cache", metavar="FOLDER", type=_path,
         help="latents and text embeddings, computed once (default: a folder beside the output)")
 
 
@@ -92,7 +110,7 @@ def _objective(made: Parser) -> None:
     add("--hard-share", metavar="SHARE", type=_number(0.0, 1.0), default=0.0,
         help="share of a caption's negatives made from itself by changing one thing (a colour, a "
         "number, a place), or taken from NAME.neg.txt (default: none)")
-    add("--hard-words", metavar="FILE", type=Path,
+    add("--hard-words", metavar="FILE", type=_path,
         help="TOML with further words for that, shaped like training/data/words_en.toml")
     add("--own-weight", metavar="W", type=_number(0.0),
         help="softrepa: weight of the own caption's error (by model: 10, SD3 0)")
@@ -148,11 +166,11 @@ def _memory(made: Parser) -> None:
 
 def _labels(made: Parser) -> None:
     add = made.add_argument_group("what ComfyUI's model library shows").add_argument
-    add("--title", metavar="TEXT", default="", help="(default: the output's name)")
-    add("--description", metavar="TEXT", default="",
+    add("--title", metavar="TEXT", type=_text, default="", help="(default: the output's name)")
+    add("--description", metavar="TEXT", type=_text, default="",
         help="(default: a sentence on objective, model, data and steps)")
-    add("--author", metavar="NAME", default="", help="(default: none)")
-    add("--thumbnail", metavar="IMAGE", type=Path,
+    add("--author", metavar="NAME", type=_text, default="", help="(default: none)")
+    add("--thumbnail", metavar="IMAGE", type=_path,
         help="a picture of your choice, embedded small and without its camera data; never one of "
         "the training set by itself (default: none)")
 
@@ -209,3 +227,27 @@ def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
 
     read.__name__ = "number"
     return read
+
+
+def _resolution(text: str) -> int:
+    value = int(text)
+    Framing(value)
+    return value
+
+
+_resolution.__name__ = "whole number"
+
+
+def _path(text: str) -> Path:
+    try:
+        return expanded(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _text(text: str) -> str:
+    try:
+        check_text(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

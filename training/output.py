@@ -17,11 +17,18 @@ from PIL import Image, ImageOps
 
 from ..softrepa import files, modelspec, thumbnail
 from .errors import BadInput
+from .paths import expanded
 from .soft_tokens import SoftTokens
 
 FOLDER = "softrepa"
 _ROOM = 64 << 20
 """Free space asked for before a run: several times all it writes beside the cache."""
+
+_FORBIDDEN = '*?<>|":' if os.name == "nt" else "*?"
+"""No name for a file that other programs are to take: a shell would look for others with it."""
+
+_TEMPORARY = 16
+"""Letters that are put behind the name of a file while it is written, at most."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +75,9 @@ class Output:
 def find_output(name: str) -> Output:
     """--output: a path, or a name in ComfyUI's softrepa folder; the folder is made.
 
-    Raises BadInput where it cannot be written or its disk is full.
+    Raises BadInput where it names no file, cannot be written or its disk is full.
     """
-    path = Path(name).expanduser()
-    if path.suffix != ".safetensors":
-        if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".png"):
-            raise BadInput(f"--output {name} must end in .safetensors.")
-        path = path.with_name(f"{path.name}.safetensors")
-    if path.name == str(path) and not path.is_absolute() and os.sep not in name:
-        path = _adapters_folder() / path
-    path = Path(os.path.abspath(path))
+    path = _file_named(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent) as probe:
@@ -87,13 +87,50 @@ def find_output(name: str) -> Output:
         raise BadInput(
             f"{path.parent} cannot be written ({error.strerror}): name another --output."
         ) from None
-    if path.is_dir():
+    if os.path.isdir(path):
         raise BadInput(f"{path} is a folder: name a file as --output.")
     if info is not None and info.f_bavail * info.f_frsize < _ROOM:
         raise BadInput(
             f"The disk of {path.parent} is full: free some space, or name another --output."
         )
+    _check_room_for_names(Output(path))
     return Output(path)
+
+
+def _file_named(name: str) -> Path:
+    try:
+        path = expanded(name)
+    except BadInput as error:
+        raise BadInput(f"--output: {error}.") from None
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    bare = not any(separator in name for separator in separators) and not path.is_absolute()
+    if path.name in ("", "..") or name.endswith(separators) or (not bare and os.path.isdir(path)):
+        raise BadInput(f"--output {name} is a folder: name a file in it, such as adapter.")
+    forbidden = [letter for letter in _FORBIDDEN if letter in path.name]
+    if forbidden:
+        raise BadInput(f"--output {name} holds {' '.join(forbidden)}: choose a name without.")
+    if path.suffix != ".safetensors":
+        if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".png"):
+            raise BadInput(f"--output {name} must end in .safetensors.")
+        path = path.with_name(f"{path.name}.safetensors")
+    return Path(os.path.abspath(_adapters_folder() / path if bare else path))
+
+
+def _check_room_for_names(output: Output) -> None:
+    """Raises BadInput where a file beside the adapter would have too long a name.
+
+    By making one as long as the longest, that of a file half written: the limit is the disk's.
+    """
+    longest = max((output.best.name, output.log.name), key=len)
+    probe = output.adapter.with_name(f".{longest}.{'x' * _TEMPORARY}")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"{output.adapter.name} is too long a name for the files beside it, such as {longest} "
+            f"({error.strerror}): choose a shorter --output."
+        ) from None
 
 
 def _adapters_folder() -> Path:

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from . import base_model, comfy_model, data, design, dry_run, memory, previous
 from . import cache as caching
-from . import comfy_model, data, design, dry_run, memory, previous
 from .batches import Batches
 from .cache import keys
 from .data.hard_captions import chosen
@@ -66,8 +66,7 @@ class Prepared:
             **settings.decisive(),
             "layers": ",".join(design.chosen_layers(settings, model)),
             "placement": design.placement(settings, architecture),
-            "base_model": self.encoder.name,
-            "base_model_sha256": self.encoder.identity,
+            **self.encoder.files.described(),
             "pairs": len(self.pairs),
             "dataset": keys.of_run(self.encoder.identity, self.pairs, images, self.further),
         }
@@ -114,28 +113,31 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, output: Output, processes: Processes) -> Prepared:
-    checkpoint = comfy_model.find_checkpoint(settings.checkpoint)
+    """Checks what the flags alone tell, then what the model's header does, then the data."""
     given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
+    words = read_words(*([settings.hard_words] if settings.hard_words else []))
     progress = previous.progress_of(settings, output)
+    base = base_model.find(settings.checkpoint, settings.model, settings.text_encoder, settings.vae)
+    auto = settings.micro_batch is None
+    settings = settings.filled(design.recipe_for(base.outline))
+    design.check(settings, base.outline)
+    training_options(base.outline, settings.checkpointing)
+    if processes.first:
+        print(*base.notes, sep="\n", end="\n" if base.notes else "")
     pairs, report = data.find(settings.data)
     if processes.first:
         report.show()
         if progress.step == 0:
             report.write(output.data_report)
     _check_sizes(settings, len(pairs))
-    words = read_words(*([settings.hard_words] if settings.hard_words else []))
-    patcher = comfy_model.load_model(checkpoint)
-    auto = settings.micro_batch is None
-    settings = settings.filled(design.recipe_for(patcher.model))
-    design.check(settings, patcher.model)
-    training_options(patcher.model, settings.checkpointing)
+    patcher = comfy_model.load_model(base.files.model)
     hard = {}
     if settings.hard_share > 0.0:
         captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
         # As many as a row can use: each takes as much room in the cache as the caption itself.
         count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
         hard = chosen(captions, count, settings.seed, words)
-    encoder = comfy_model.Encoder(checkpoint, patcher)
+    encoder = comfy_model.Encoder(base.files, patcher)
     prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress, auto)
     if prepared.plan.crops and processes.first:
         print(prepared.plan)

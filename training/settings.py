@@ -22,6 +22,11 @@ _FREE_TO_CHANGE = {
     "data",
     "output",
     "checkpoint",
+    "model",
+    "text_encoder",
+    "vae",
+    "base_directory",
+    "extra_model_paths_config",
     "dry_run",
     "hard_words",
     "tensorboard",
@@ -38,10 +43,15 @@ class Settings:
     """One field a flag; see `python training/train.py --help`. None: the model family's default;
     for `micro_batch`, as many as fit."""
 
-    checkpoint: str
+    checkpoint: str | None
     data: Path
     output: str
+    model: str | None = None
+    text_encoder: tuple[str, ...] = ()
+    vae: str | None = None
     comfyui: Path | None = None
+    base_directory: Path | None = None
+    extra_model_paths_config: tuple[Path, ...] = ()
     cpu: bool = False
     cache: Path | None = None
     resolution: int | None = None

@@ -8,7 +8,20 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+
+def root() -> Path:
+    """The pack's folder as it is reached, links kept: the one around may be custom_nodes.
+
+    Python forgets the links of the folder it is started in; the shell's PWD knows them.
+    """
+    script = os.path.abspath(__file__)
+    typed = os.path.normpath(os.path.join(os.environ.get("PWD", ""), sys.argv[0]))
+    if os.path.isabs(typed) and os.path.exists(typed) and os.path.samefile(typed, script):
+        script = typed
+    return Path(script).parent.parent
+
+
+ROOT = root()
 
 # On a CPU, threads that spin while they wait take the cores from those that work, of this process
 # and of others. OpenMP reads this as torch loads it; a GPU does not mind.
@@ -17,7 +30,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def main() -> int:
     # This folder must not be on the path: its modules belong to the package, not to everyone.
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "training"]
+    own = (ROOT / "training").resolve()
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != own]
     spec = importlib.util.spec_from_file_location(
         "comfyui_softrepa", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
     )

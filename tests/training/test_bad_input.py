@@ -7,6 +7,7 @@ import shutil
 import pytest
 from comfyui_softrepa.tests.training.conftest import write_pictures
 from comfyui_softrepa.training import run
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
@@ -28,6 +29,63 @@ def refused(train, tmp_path, capsys, monkeypatch):
         return said[0]
 
     return attempt
+
+
+@pytest.fixture
+def too_early(monkeypatch):
+    """The scan of the pictures and the model's load: what bad flags must not wait for."""
+
+    def long_work(*arguments, **named):
+        raise AssertionError("a bad flag must be told before the scan and the model's load")
+
+    monkeypatch.setattr(run.data, "find", long_work)
+    monkeypatch.setattr(run.comfy_model, "load_model", long_work)
+
+
+@pytest.mark.parametrize(
+    ("flag", "word"),
+    [
+        ("--resolution=100", "--resolution 100"),
+        ("--resolution=many", "--resolution"),
+        ("--layers=7", "--layers"),
+        ("--layers=0:0.5", "weights"),
+        ("--layers=input", "--layers"),
+        ("--placement=after_bos", "--placement"),
+        ("--start=bos", "--start"),
+        ("--hard-words=missing.toml", "missing.toml"),
+        ("--thumbnail=missing.png", "--thumbnail"),
+        ("--output=.", "--output"),
+        (f"--checkpoint={'n' * 300}", "no checkpoint"),
+        (f"--base-directory={'n' * 300}", "--base-directory"),
+        ("--checkpoint=nothing.safetensors", "no checkpoint"),
+        ("--model=nothing.safetensors", "no model"),
+        ("--vae=nothing.safetensors", "no vae"),
+        ("--text-encoder=nothing.safetensors", "no text encoder"),
+    ],
+)
+def test_a_bad_flag_waits_for_nothing(refused, too_early, flag: str, word: str) -> None:
+    assert word in refused(flag)
+
+
+def test_a_bad_flag_for_a_u_net_waits_for_nothing(refused, too_early, sd15_checkpoint) -> None:
+    sd15 = f"--checkpoint={sd15_checkpoint}"
+    assert "--checkpointing" in refused(sd15, "--checkpointing")
+    assert "--placement" in refused(sd15, "--placement=prepend")
+    assert "--per-block" in refused(sd15, "--layers=input.1,input.3")
+
+
+def test_a_missing_part_waits_for_nothing(refused, too_early, sd3, tmp_path) -> None:
+    weights = load_file(sd3)
+    for prefix, word in (("text_encoders.", "--text-encoder"), ("first_stage_model.", "--vae")):
+        left = {key: value for key, value in weights.items() if not key.startswith(prefix)}
+        save_file(left, tmp_path / "part.safetensors")
+        said = refused(f"--checkpoint={tmp_path / 'part.safetensors'}")
+        assert (word in said and "SD3" in said) or "t5xxl" in said
+
+
+@pytest.mark.parametrize("flag", ["data", "cache", "hard-words", "thumbnail", "config"])
+def test_names_too_long_for_any_file(refused, flag: str) -> None:
+    assert "long" in refused(f"--{flag}={'n' * 300}", early=flag != "cache").lower()
 
 
 def test_no_such_checkpoint(refused) -> None:
@@ -79,16 +137,10 @@ def test_disk_that_fills(train, tmp_path, capsys, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("flag", "word"),
     [
-        ("--layers=7", "--layers"),
-        ("--layers=0:0.5", "weights"),
-        ("--resolution=40", "--resolution"),
-        ("--placement=after_bos", "--placement"),
-        ("--start=bos", "--start"),
         ("--batch-size=1", "batch-size"),
         ("--val-fraction=2", "val-fraction"),
         ("--no-such-flag", "no-such-flag"),
         ("--config=missing.toml", "--config"),
-        ("--hard-words=missing.toml", "missing.toml"),
     ],
 )
 def test_flags_that_cannot_be(refused, flag: str, word: str) -> None:

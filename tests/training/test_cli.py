@@ -18,7 +18,8 @@ TRAIN = Path(__file__).resolve().parents[2] / "training" / "train.py"
 NEEDED = ["--checkpoint=model.safetensors", "--data=pictures"]
 DESIGN = (
     "checkpoint data output objective steps batch-size micro-batch learning-rate tokens layers "
-    "per-block resolution seed cache save-every resume val-fraction config comfyui dry-run"
+    "per-block resolution seed cache save-every resume val-fraction config comfyui dry-run "
+    "model text-encoder vae base-directory extra-model-paths-config"
 ).split()
 
 
@@ -74,6 +75,24 @@ def test_config_file_with_backslashes_between_double_quotes(tmp_path, path: str)
     )
 
 
+def test_flags_that_may_be_repeated(tmp_path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text('text-encoder = ["l", "g"]\nextra_model_paths_config = "a.yaml"\n')
+    settings = cli.read_settings([*NEEDED, f"--config={config}"])
+    assert settings.text_encoder == ("l", "g")
+    assert settings.extra_model_paths_config == (tmp_path / "a.yaml",)
+    settings = cli.read_settings([*NEEDED, f"--config={config}", "--text-encoder", "t5"])
+    assert settings.text_encoder == ("t5",)
+
+
+def test_a_model_in_place_of_a_checkpoint() -> None:
+    settings = cli.read_settings(["--model=m", "--vae=v", "--text-encoder=t", "--data=d"])
+    assert (settings.checkpoint, settings.model) == (None, "m")
+    assert not {"model", "vae", "text_encoder", "base_directory"} & set(settings.decisive())
+    with pytest.raises(BadInput, match="--checkpoint"):
+        cli.read_settings(["--data=d"])
+
+
 def test_resume_and_overwrite_exclude_each_other() -> None:
     with pytest.raises(BadInput, match="--resume"):
         cli.read_settings([*NEEDED, "--resume", "--overwrite"])
@@ -81,7 +100,7 @@ def test_resume_and_overwrite_exclude_each_other() -> None:
 
 def test_train_py_runs_from_any_folder(tmp_path) -> None:
     found = subprocess.run(
-        [sys.executable, TRAIN, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, TRAIN, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert found.returncode == 0 and "--val-fraction" in found.stdout
     found = subprocess.run(
@@ -89,7 +108,7 @@ def test_train_py_runs_from_any_folder(tmp_path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert found.returncode == 2
     assert len(found.stderr.strip().splitlines()) == 1 and "--checkpoint" in found.stderr

@@ -60,4 +60,9 @@ def run_two(arguments: list[str]) -> None:
         environment = {**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
         command = [sys.executable, str(TRAIN), *arguments]
         processes.append(subprocess.Popen(command, env=environment))
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    try:
+        # Far more than it takes, also beside other work: one that fails leaves the other waiting.
+        assert [process.wait(timeout=1800) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()

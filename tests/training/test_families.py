@@ -23,6 +23,7 @@ from comfyui_softrepa.tests.training.conftest import write_pictures
 from comfyui_softrepa.training import comfy_model, design
 from comfyui_softrepa.training.cli import read_settings
 from comfyui_softrepa.training.log import read_log
+from comfyui_softrepa.training.model_files import ModelFiles
 
 MOST_MEMORY = 12 << 30
 CAPTIONS = ("a red square", "a green square", "a blue square", "a yellow square")
@@ -98,7 +99,7 @@ def trained(request, tmp_path_factory) -> Iterator[Trained]:
     assert taken.code == 0
     assert taken.peak < MOST_MEMORY
     patcher = comfy_model.load_model(checkpoint)
-    encoder = comfy_model.Encoder(checkpoint, patcher)
+    encoder = comfy_model.Encoder(ModelFiles(checkpoint), patcher)
     prompts = [
         [[text.context[None], {"pooled_output": text.pooled[None]}]]
         for text in encoder.texts([CAPTIONS[0], ""])

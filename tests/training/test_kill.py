@@ -50,7 +50,7 @@ sys.exit(cli.main(arguments))
 def run(moment: str, arguments: list[str]) -> int:
     command = [sys.executable, "-c", DRIVER, str(ROOT), moment, *arguments]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
-    return subprocess.run(command, env=environment, capture_output=True, timeout=300).returncode
+    return subprocess.run(command, env=environment, capture_output=True, timeout=1800).returncode
 
 
 def test_killed_at_the_worst_moments_and_resumed(flags, train, tmp_path) -> None:

@@ -14,6 +14,7 @@ from comfyui_softrepa.tests.training import board, conftest
 from comfyui_softrepa.training import comfy_model
 from comfyui_softrepa.training.log import read_log
 from comfyui_softrepa.training.loop import Loop
+from comfyui_softrepa.training.model_files import content_hash
 from comfyui_softrepa.training.output import Output
 from PIL import Image
 
@@ -68,7 +69,7 @@ def test_adapter_fits_its_model_and_tells_how_to_repeat_the_run(finished, sd3) -
         "softrepa.seed": "0",
         "softrepa.steps": "8",
         "softrepa.base_model": "sd3.safetensors",
-        "softrepa.base_model_sha256": comfy_model.content_hash(sd3),
+        "softrepa.base_model_sha256": content_hash(sd3),
         "modelspec.architecture": "stable-diffusion-3/softrepa",
     }.items():
         assert metadata[key] == value

@@ -9,6 +9,7 @@ from comfyui_softrepa.tests import checkpoints
 from comfyui_softrepa.tests.training import command
 from comfyui_softrepa.training import comfy_model, design
 from comfyui_softrepa.training.cli import read_settings
+from comfyui_softrepa.training.model_files import ModelFiles
 from safetensors import safe_open
 
 MOST_MEMORY = 12 << 30
@@ -44,7 +45,7 @@ def test_the_whole_network_trains_within_memory_and_time(
     # They started from the empty prompt's first embedding (the small checkpoint has the same text
     # encoder), and AdamW's first step moves what has a gradient by the learning rate, 1e-3.
     model = comfy_model.load_model(sd15_checkpoint)
-    encoder = comfy_model.Encoder(sd15_checkpoint, model)
+    encoder = comfy_model.Encoder(ModelFiles(sd15_checkpoint), model)
     bos = encoder.texts([""])[0].context[0].half()  # as the cache keeps it
     encoder.release()
     settings = read_settings(arguments).filled(design.recipe_for(model.model))

@@ -24,6 +24,9 @@ SHARD_ENTRIES = 128
 """At most this many entries are lost in a kill. SD3's texts make shards of 120 MB."""
 
 _READERS = 4
+_CAPTIONS = 32
+"""Handed to the encoder at once, for it to embed many together; they wait in memory meanwhile."""
+
 Entry = tuple[dict[str, Any], dict[str, Tensor]]
 """What a shard says of an entry, and its tensors by name."""
 
@@ -71,7 +74,7 @@ def build(
     writer = _Writer(folder, encoder, shard_entries, quiet=rank != 0)
     paths = [by_key[key].image for key in pictures]
     writer.write("latents", zip(pictures, _latents(paths, encoder, framing), strict=True), paths)
-    embedded = ((keys.of_caption(each), _embedding(each, encoder)) for each in captions)
+    embedded = zip(map(keys.of_caption, captions), _embeddings(captions, encoder), strict=True)
     writer.write("texts", embedded, captions)
     encoder.release()
     barrier()
@@ -85,7 +88,7 @@ def expected_bytes(
     captions = distinct(pairs, further)
     sample = captions[:: max(1, len(captions) // 4)][:4]
     latent = next(_latents([pairs[0].image], encoder, framing))
-    texts = [_embedding(caption, encoder) for caption in sample]
+    texts = list(_embeddings(sample, encoder))
     text = sum(_size(entry) for entry in texts) / len(texts)
     return round(_size(latent) * len({pair.image for pair in pairs}) + text * len(captions))
 
@@ -155,8 +158,14 @@ def _ahead(paths: Sequence[Path], framing: Framing) -> Iterator[tuple[Path, Tens
             yield path, picture
 
 
-def _embedding(caption: str, encoder: Encoder) -> Entry:
-    text: Text = encoder.texts([caption])[0]
+def _embeddings(captions: Sequence[str], encoder: Encoder) -> Iterator[Entry]:
+    for start in range(0, len(captions), _CAPTIONS):
+        some = captions[start : start + _CAPTIONS]
+        for caption, text in zip(some, encoder.texts(some), strict=True):
+            yield _embedding(caption, text, encoder)
+
+
+def _embedding(caption: str, text: Text, encoder: Encoder) -> Entry:
     context = text.context.float().cpu()
     parts = compact.segments(context)
     try:

@@ -13,7 +13,12 @@ from ..errors import BadInput
 
 def of_caption(caption: str) -> str:
     """The key of a caption's embedding."""
-    return hashlib.sha256(caption.encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{caption}{_reading(caption)}".encode()).hexdigest()[:32]
+
+
+def _reading(caption: str) -> str:
+    """Parentheses were weights in caches of an earlier version, and are letters now."""
+    return "\0letters" if "(" in caption or ")" in caption else ""
 
 
 def of_images(pairs: Sequence[Pair], framing: Framing) -> list[str]:
@@ -45,5 +50,7 @@ def of_run(model: str, pairs: Sequence[Pair], images: Sequence[str], further: Se
     hashed = hashlib.sha256(model.encode())
     for pair, key in zip(pairs, images, strict=True):
         hashed.update(repr((key, pair.captions, pair.negatives)).encode())
+        hashed.update("".join(map(_reading, (*pair.captions, *pair.negatives))).encode())
     hashed.update(repr(tuple(further)).encode())
+    hashed.update("".join(map(_reading, further)).encode())
     return hashed.hexdigest()

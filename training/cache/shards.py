@@ -21,7 +21,12 @@ from torch import Tensor
 
 from ..errors import BadInput
 
-SUFFIX = ".safetensors"
+SUFFIX = ".shard"
+"""Safetensors inside. ComfyUI would list `.safetensors` in a models folder as files to choose."""
+
+OLD_SUFFIX = ".safetensors"
+"""Of caches that an earlier version wrote; they are read where they lie."""
+
 KINDS = ("latents", "texts")
 _UNFINISHED = ".unfinished"
 _FORMAT = 1
@@ -68,7 +73,10 @@ def write(
     path = folder / f"{kind}-{keys[:20]}{SUFFIX}"
     unfinished = folder / f"{path.stem}-{secrets.token_hex(4)}{_UNFINISHED}"
     try:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode  # umask's; safetensors makes a file for its owner alone
         save_file(dict(tensors), unfinished, metadata)
+        unfinished.chmod(mode)
         _flush(unfinished)
         os.replace(unfinished, path)
         _flush_folder(folder)
@@ -129,7 +137,10 @@ def sweep(folder: Path) -> None:
 
 def paths(folder: Path) -> list[Path]:
     """All complete shards of a folder, by name."""
-    return sorted(path for kind in KINDS for path in folder.glob(f"{kind}-*{SUFFIX}"))
+    suffixes = (OLD_SUFFIX, SUFFIX)
+    return sorted(
+        path for kind in KINDS for suffix in suffixes for path in folder.glob(f"{kind}-*{suffix}")
+    )
 
 
 def _seal(about: Mapping[str, Any]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 import torch
-from comfyui_softrepa.training.cache import Text, build, expected_bytes, shards
+from comfyui_softrepa.training.cache import Text, build, expected_bytes, keys, shards
 from comfyui_softrepa.training.cache.compact import halved, restored, segments
-from comfyui_softrepa.training.data import Framing, find
+from comfyui_softrepa.training.data import Framing, Pair, find
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,66 @@ def test_a_second_run_computes_nothing_and_a_longer_one_only_the_rest(tmp_path):
     third = _build(data, tmp_path / "cache", more, further=["extra"])
     assert (more.images, more.captions) == (2, 3)
     assert third.identity != first.identity
+
+
+def test_a_cache_written_before_is_read(tmp_path):
+    """Its shards were called .safetensors, which ComfyUI lists as models."""
+    data = folder(tmp_path / "data", 5)
+    first = _build(data, tmp_path / "cache", StandIn())
+    contents = _contents(first)
+    for path in shards.paths(tmp_path / "cache"):
+        assert path.suffix not in (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".sft")
+        path.rename(path.with_suffix(".safetensors"))
+    again = StandIn()
+    second = _build(data, tmp_path / "cache", again)
+    assert (again.images, again.captions) == (0, 0)
+    assert first.identity == second.identity
+    assert all(torch.equal(a, b) for a, b in zip(contents, _contents(second), strict=True))
+
+
+def test_files_have_the_users_usual_mode(tmp_path):
+    before = os.umask(0o027)
+    try:
+        _build(folder(tmp_path / "data", 2), tmp_path / "cache", StandIn())
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "cache").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_captions_with_parentheses_are_not_those_of_before():
+    """They were embedded as weights; all others keep their keys and the run its identity."""
+    assert keys.of_caption("a cat") == hashlib.sha256(b"a cat").hexdigest()[:32]
+    for caption in ("a (cat)", r"a \(cat\)", "a cat :)"):
+        assert keys.of_caption(caption) != hashlib.sha256(caption.encode()).hexdigest()[:32]
+    plain = [Pair(Path("a.png"), ("a cat", "two"), ("a dog",))]
+    marked = [Pair(Path("a.png"), ("a (cat)", "two"), ("a dog",))]
+    for pairs, further, kept in (
+        (plain, ["x"], True),
+        (plain, ["(x)"], False),
+        (marked, [], False),
+    ):
+        now = keys.of_run("model", pairs, ["key"], further)
+        assert (now == _old_identity("model", pairs, ["key"], further)) == kept
+
+
+def _old_identity(model, pairs, images, further) -> str:
+    hashed = hashlib.sha256(model.encode())
+    for pair, key in zip(pairs, images, strict=True):
+        hashed.update(repr((key, pair.captions, pair.negatives)).encode())
+    hashed.update(repr(tuple(further)).encode())
+    return hashed.hexdigest()
+
+
+def test_captions_are_handed_over_many_at_a_time(tmp_path):
+    class Counting(StandIn):
+        def texts(self, captions):
+            calls.append(len(captions))
+            return super().texts(captions)
+
+    calls: list[int] = []
+    _build(folder(tmp_path / "data", 40), tmp_path / "cache", Counting())
+    assert calls == [32, 8]
 
 
 def test_equal_captions_and_images_are_computed_once(tmp_path):
@@ -205,7 +267,7 @@ def test_too_little_room_is_said_before_the_work(tmp_path, monkeypatch):
 def test_nan_is_named(tmp_path):
     class Broken(StandIn):
         def texts(self, captions):
-            return [Text(torch.full((2, 64), float("nan")))]
+            return [Text(torch.full((2, 64), float("nan"))) for _ in captions]
 
     with pytest.raises(BadInput, match="picture number 0"):
         _build(folder(tmp_path / "data", 2), tmp_path / "cache", Broken())

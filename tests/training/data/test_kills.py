@@ -11,7 +11,7 @@ from pathlib import Path
 
 import comfyui_softrepa
 import torch
-from comfyui_softrepa.training.cache import build
+from comfyui_softrepa.training.cache import build, shards
 from comfyui_softrepa.training.data import Framing, find
 
 from .stand_in import StandIn, folder
@@ -51,7 +51,7 @@ def _start(data: Path, cache: Path) -> subprocess.Popen:
 
 
 def _shards(cache: Path) -> int:
-    return len(list(cache.glob("*.safetensors"))) if cache.exists() else 0
+    return len(shards.paths(cache)) if cache.exists() else 0
 
 
 def _kill_in_the_midst(process: subprocess.Popen, cache: Path, delay: float) -> bool:
