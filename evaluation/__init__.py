@@ -1,0 +1,1 @@
+"""Whether an adapter helps: trials, statistics, votes and reports. No ComfyUI import."""
