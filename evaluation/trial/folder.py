@@ -137,6 +137,22 @@ class Trial:
                 found[score.key] = score
         return list(found.values())
 
+    def current_scores(self) -> tuple[list[Score], int]:
+        """The scores whose picture is there as it was scored, and how many others there are.
+
+        Every picture is read once, whole.
+        """
+        hashes: dict[Cell, str] = {}
+        current, scores = [], self.scores()
+        for score in scores:
+            cell = Cell(score.arm, score.prompt, score.seed)
+            if cell not in hashes:
+                path = self._path(cell)
+                hashes[cell] = _digest(path) if is_whole_png(path) else ""
+            if hashes[cell] == score.picture:
+                current.append(score)
+        return current, len(scores) - len(current)
+
 
 def _digest(path: Path) -> str:
     try:
