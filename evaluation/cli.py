@@ -11,7 +11,7 @@ from typing import NoReturn
 from .commands import COMMANDS
 from .errors import EvaluationError
 
-DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,9 +24,8 @@ def parser() -> argparse.ArgumentParser:
     made = _Parser(prog="evaluate.py", description="Shows whether an adapter helps.")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        summary = (command.__doc__ or "").strip().splitlines()[0]
-        flags = commands.add_parser(name, help=summary, description=summary)
-        command.add_flags(flags)
+        flags = commands.add_parser(name, help=command.HELP, description=command.__doc__)
+        command.add_arguments(flags)
         flags.set_defaults(run=command.run)
     return made
 
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         given = parser().parse_args(arguments)
-        given.run(given)
+        return given.run(given)
     except EvaluationError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -55,4 +54,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("evaluate.py: Interrupted; run it again to go on.", file=sys.stderr)
         return INTERRUPTED
-    return DONE

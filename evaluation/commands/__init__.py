@@ -1,6 +1,6 @@
-"""What `evaluate.py` can do: one file a command, with `add_flags(parser)` and `run(arguments)`.
+"""What `evaluate.py` can do: a module a command, and a line here.
 
-The first line of a command's docstring is its help. A new command is one file and one line here.
+Each has `HELP`, `add_arguments(parser)` and `run(arguments)`, which returns the exit code.
 """
 
 from . import compare, report

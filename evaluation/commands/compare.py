@@ -19,18 +19,19 @@ from ..trial.files import write_whole
 from . import places
 from .report import read_votes
 
+HELP = "set versions side by side, over several trials"
 COLUMNS = ("trial", "arm", "adapter", "measure", "prompts", "difference", "low", "high")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("trials", nargs="+", metavar="TRIAL", help="folders, or names")
     parser.add_argument("--csv", metavar="FILE", help="also write the table here")
-    places.add_flags(parser)
+    places.add_comfyui(parser)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Prints the table, and what keeps its lines from being comparable."""
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table, and what keeps its lines from being comparable. Returns 0."""
     if len(arguments.trials) < 2:
         raise EvaluationError("Name two trials or more: report is the command for one.")
     trials = [places.named_trial(name, arguments.comfyui) for name in arguments.trials]
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
         file = io.StringIO()
         csv.writer(file).writerows([COLUMNS, *([_cell(c) for c in line] for line in lines)])
         write_whole(Path(arguments.csv), b"\xef\xbb\xbf" + file.getvalue().encode())
+    return 0
 
 
 def _lines(trial: Trial) -> Iterator[Sequence[str]]:

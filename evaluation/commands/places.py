@@ -14,7 +14,7 @@ BELOW = Path("output") / "softrepa" / "trials"
 """The trials' folder in a ComfyUI."""
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_comfyui(parser: argparse.ArgumentParser) -> None:
     """The flag that names the ComfyUI."""
     parser.add_argument("--comfyui", metavar="FOLDER", help="the ComfyUI whose trials are meant")
 

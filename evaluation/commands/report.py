@@ -16,10 +16,11 @@ from ..report.wording import answer
 from ..trial import Trial
 from . import places
 
+HELP = "write a trial's report: report.html, .json, .csv and .png"
 VOTES = "votes.sqlite"
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("trial", help="a trial's folder, or its name in ComfyUI's output")
     parser.add_argument("--output", metavar="FOLDER", help="where to write (default: the trial)")
@@ -30,7 +31,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--planned", type=_votes, metavar="N", help="decisive votes, as planned before voting"
     )
-    places.add_flags(parser)
+    places.add_comfyui(parser)
 
 
 def _votes(text: str) -> int:
@@ -39,8 +40,8 @@ def _votes(text: str) -> int:
     return int(text)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Writes the report and prints its answers and where it lies."""
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the report and prints its answers and where it lies. Returns 0."""
     trial = places.named_trial(arguments.trial, arguments.comfyui)
     analysis = analyse(trial, read_votes(trial), arguments.planned, arguments.primary)
     folder = Path(arguments.output) if arguments.output else trial.folder
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     for comparison in analysis.comparisons:
         print(answer(comparison, texts))
     print(written)
+    return 0
 
 
 def read_votes(trial: Trial) -> list[Any]:
