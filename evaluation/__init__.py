@@ -1,1 +1,1 @@
-"""Whether an adapter helps: trials, statistics, votes and reports. No ComfyUI import."""
+"""Whether an adapter helps: trials, scorers, votes, statistics, report."""
