@@ -1,0 +1,8 @@
+"""What `evaluate.py` can do: a module a command, and a line here.
+
+Each has `HELP`, `add_arguments(parser)` and `run(arguments)`, which returns the exit code.
+"""
+
+from . import compare, report
+
+COMMANDS = {"report": report, "compare": compare}

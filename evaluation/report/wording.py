@@ -1,0 +1,88 @@
+"""Numbers and findings in words, for page and picture alike."""
+
+from __future__ import annotations
+
+import math
+
+from .analysis import VOTES, Comparison, Warned
+from .scores import Row, ScorerResult
+from .texts import Texts
+
+UNKNOWN = "-"
+
+
+def percent(value: float) -> str:
+    """A share in 0..1 as a percentage."""
+    return UNKNOWN if math.isnan(value) else f"{value:.1%}"
+
+
+def p_value(value: float) -> str:
+    """A p-value to two figures, never as zero."""
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+class Scale:
+    """How a scorer's values are written: shares in percent, others to the digits that tell."""
+
+    def __init__(self, result: ScorerResult, texts: Texts) -> None:
+        self._share, self._texts = result.share, texts
+        rows = [result.overall, *result.categories.values()]
+        widths = [r.difference.high - r.difference.low for r in rows]
+        known = [width for width in widths if math.isfinite(width) and width > 0]
+        self._digits = 3
+        if known:
+            self._digits = min(6, max(0, 1 - math.floor(math.log10(max(known) / 2))))
+
+    def value(self, value: float) -> str:
+        """A mean."""
+        return percent(value) if self._share else f"{value:.{self._digits}f}"
+
+    def difference(self, value: float, unit: bool = True) -> str:
+        """A difference with its sign; of shares in percentage points."""
+        if not math.isfinite(value):
+            return UNKNOWN
+        if not self._share:
+            return f"{value:+.{self._digits}f}"
+        points = f"{100 * value:+.1f}"
+        return self._texts.say("points", value=points) if unit else points
+
+    def interval(self, row: Row) -> str:
+        """Both ends of a row's interval."""
+        low, high = (self.difference(v, False) for v in (row.difference.low, row.difference.high))
+        return UNKNOWN if UNKNOWN in (low, high) else f"{low} … {high}"
+
+
+def answer(comparison: Comparison, texts: Texts) -> str:
+    """The answer in a sentence, with its uncertainty."""
+    names = {"arm": comparison.arm, "base": comparison.base}
+    if not comparison.primary:
+        return texts.say("none", **names)
+    if comparison.primary == VOTES:
+        if comparison.votes is None:
+            return texts.say("votes_none", **names)
+        decision = comparison.votes.decision
+        low, high = decision.anytime.interval
+        return texts.say(
+            f"votes_{decision.called}", **names, won=decision.won, decisive=decision.decisive,
+            share=percent(decision.share), low=percent(low), high=percent(high),
+        )  # fmt: skip
+    result = comparison.scorer(comparison.primary)
+    names["measure"] = comparison.primary
+    if result is None:
+        return texts.say("score_none", **names)
+    scale, found = Scale(result, texts), result.overall.difference
+    return texts.say(
+        f"score_{comparison.called}", **names, difference=scale.difference(found.mean),
+        low=scale.difference(found.low, False), high=scale.difference(found.high, False),
+        prompts=found.prompts,
+    )  # fmt: skip
+
+
+def warning(warned: Warned, texts: Texts) -> str:
+    """A warning in a sentence."""
+    values = dict(warned.values)
+    if "category" in values:
+        values["category"] = texts.category(str(values["category"]))
+    if "measure" in values:
+        values["measure"] = texts.measure(str(values["measure"]))
+    return texts.say(warned.kind, **values)
