@@ -1,0 +1,1 @@
+"""Whether an adapter helps: trials, scorers, votes, statistics, report."""
