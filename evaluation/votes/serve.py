@@ -7,6 +7,7 @@ import hmac
 import ipaddress
 import re
 import socket
+import sys
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
@@ -36,6 +37,11 @@ class VotingServer(ThreadingHTTPServer):
         self.poll, self.key = poll, key
         super().__init__(("0.0.0.0" if key else "127.0.0.1", port), _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes away in the middle of an answer is nothing to report."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
     @property
     def address(self) -> str:
         """For a browser on this machine, or with a key on any other."""
@@ -47,31 +53,36 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "SoftREPA", ""
     timeout = _PATIENCE
+    # Headers and body leave together; apart, the second waits for the first to be acknowledged.
+    wbufsize, disable_nagle_algorithm = -1, True
     server: VotingServer
 
     def do_GET(self) -> None:
-        self._respond()
-
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET
-
-    def _respond(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self._body(headers)
-        parts = urlsplit(self.path)
-        inside = self._inside(parts.path, headers)
-        if isinstance(body, Response):
-            response = body
-        elif isinstance(inside, Response):
-            response = inside
-        else:
-            query = dict(parse_qsl(parts.query, max_num_fields=10))
-            response = answer(self.server.poll, Request(self.command, inside, query, headers, body))
+        response = self._response()
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(response.body)
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
+
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET
+
+    def _response(self) -> Response:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._body(headers)
+        path, _, query = self.path.partition("?")
+        inside = self._inside(path, headers)
+        if isinstance(body, Response):
+            return body
+        if isinstance(inside, Response):
+            return inside
+        try:
+            asked = dict(parse_qsl(query, max_num_fields=10))
+        except ValueError:
+            return refusal("The address has too many parts.", 400)
+        return answer(self.server.poll, Request(self.command, inside, asked, headers, body))
 
     def _inside(self, path: str, headers: Mapping[str, str]) -> str | Response:
         """The path below the page's address, or a refusal."""
@@ -103,8 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _is_local(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
     try:
+        name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

@@ -67,7 +67,10 @@ class VotedTrial:
 
     def _holds(self, folder: Path) -> bool:
         """Not so where a link leads elsewhere."""
-        return folder.resolve().is_relative_to(self.folder)
+        try:
+            return folder.resolve().is_relative_to(self.folder)
+        except (OSError, RuntimeError):  # links in a circle
+            return False
 
 
 def read_trial(folder: Path) -> VotedTrial:
@@ -77,12 +80,12 @@ def read_trial(folder: Path) -> VotedTrial:
         if manifest["format"] != FORMAT:
             raise VotingError("This trial is of another version: update the pack.")
         arms = tuple(_safe(arm["name"]) for arm in manifest["arms"])
-        prompts = {_safe(prompt["id"]): str(prompt["text"]) for prompt in manifest["prompts"]}
-        seeds = tuple(int(seed) for seed in manifest["seeds"])
+        prompts = {_safe(prompt["id"]): _text(prompt["text"]) for prompt in manifest["prompts"]}
+        seeds = tuple(_seed(seed) for seed in manifest["seeds"])
         whole = len(set(arms)) == len(arms) > 1 and len(prompts) == len(manifest["prompts"])
         if not whole or not prompts or not seeds or len(set(seeds)) != len(seeds):
             raise ValueError
-        return VotedTrial(folder.resolve(), str(manifest["name"]), arms, prompts, seeds)
+        return VotedTrial(folder.resolve(), _text(manifest["name"]), arms, prompts, seeds)
     except (KeyError, TypeError, ValueError):
         raise VotingError(f"{MANIFEST} is no trial's: there is nothing to vote on.") from None
 
@@ -124,6 +127,18 @@ def _safe(name: Any) -> str:
     ):
         raise VotingError(f"{MANIFEST} has a name that is not safe as a file's name.")
     return name
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def _seed(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        raise ValueError
+    return value
 
 
 def _files(folder: Path) -> set[str]:

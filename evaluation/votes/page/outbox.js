@@ -4,6 +4,7 @@
  * here, so that sending it again makes no second vote of it. */
 
 const STORED = `softrepa.votes ${location.pathname}`
+const ELSEWHERE = [403, 404] // another trial's server, or another link, at this address
 const PAUSES = [500, 1000, 2000, 4000, 8000]
 
 export class Refused extends Error {
@@ -33,6 +34,7 @@ export function newId() {
 
 export class Outbox {
   #votes = read()
+  #parked = new Set() // ids of votes that are not for this server now; kept for a later visit
   #sending = null
 
   /** onState(state): after each vote that the server kept. onTrouble(waiting): when it is not
@@ -47,7 +49,11 @@ export class Outbox {
   }
 
   get length() {
-    return this.#votes.length
+    return this.#due().length
+  }
+
+  #due() {
+    return this.#votes.filter(({ id }) => !this.#parked.has(id))
   }
 
   add(vote) {
@@ -63,16 +69,18 @@ export class Outbox {
   }
 
   async #sendAll() {
-    for (let failures = 0; this.#votes.length;) {
+    for (let failures = 0; this.length;) {
+      const [vote] = this.#due()
       try {
-        const state = await ask('vote', this.#votes[0])
-        this.#done()
+        const state = await ask('vote', vote)
+        this.#drop(vote)
         failures = 0
         this.onTrouble(false)
         this.onState(state)
       } catch (error) {
         if (error instanceof Refused && error.status < 500) {
-          this.#done()
+          if (ELSEWHERE.includes(error.status)) this.#parked.add(vote.id)
+          else this.#drop(vote)
           this.onRefused(error)
           continue
         }
@@ -82,8 +90,8 @@ export class Outbox {
     }
   }
 
-  #done() {
-    this.#votes.shift()
+  #drop(vote) {
+    this.#votes = this.#votes.filter(({ id }) => id !== vote.id)
     this.#keep()
   }
 

@@ -53,6 +53,7 @@ async function begin() {
   }
   $('voter').value = stored('voter') ?? ''
   show('start')
+  $('voter').focus()
   try {
     const trials = await ask('trials')
     for (const { id, name } of trials) $('trial').add(new Option(name, id))

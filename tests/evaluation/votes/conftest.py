@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,17 @@ from comfyui_softrepa.evaluation.votes.trial import trials_in
 from comfyui_softrepa.tests.evaluation.votes.trials import write_trial
 
 
+@pytest.fixture(scope="session")
+def untouched_trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("votes") / "trial"
+    write_trial(folder)
+    return folder
+
+
 @pytest.fixture
-def trial(tmp_path: Path) -> Path:
-    """Two arms, six prompts, one seed."""
-    write_trial(tmp_path / "trial")
-    return tmp_path / "trial"
+def trial(untouched_trial: Path, tmp_path: Path) -> Path:
+    """Two arms, six prompts, one seed; a test may do to it what it likes."""
+    return shutil.copytree(untouched_trial, tmp_path / "trial")
 
 
 @contextmanager
