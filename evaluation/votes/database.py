@@ -43,7 +43,7 @@ _SCHEMA = (
         for change in ("UPDATE", "DELETE")
     ),
 )
-_BUSY = ("locked", "busy")
+_BUSY = ("lock", "busy")
 
 Result = TypeVar("Result")
 
@@ -67,12 +67,17 @@ def change(path: Path, work: Callable[[sqlite3.Connection], Result]) -> Result:
     return _patiently(attempt)
 
 
-def read(path: Path, work: Callable[[sqlite3.Connection], Result]) -> Result:
-    """Runs work on one state of a file that is there, and writes nothing. Raises VotingError."""
+def read(path: Path, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
+    """Runs work on one state of a file that is there, and writes nothing. Raises VotingError.
 
-    def attempt() -> Result:
+    None where the file is empty: another process is about to make its tables.
+    """
+
+    def attempt() -> Result | None:
         with closing(_reader(path)) as connection:
             connection.execute("BEGIN")
+            if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return None
             _check(connection)
             return work(connection)
 

@@ -77,7 +77,12 @@ class Store:
 
     def ballot(self, token: str) -> Ballot:
         """The ballot of this token. Raises VotingError (404) where there is none."""
-        return read(self.path, lambda connection: _ballot(connection, token))
+        found = None
+        if self.path.exists():
+            found = read(self.path, lambda connection: _ballot(connection, token))
+        if found is None:
+            raise VotingError("There is no such pair.", 404)
+        return found
 
     def give(self, identity: str, voter: str, token: str, answer: str) -> None:
         """Keeps a vote; again with the same identity, it is that same vote.
@@ -137,7 +142,7 @@ def read_votes(path: Path) -> list[Vote]:
     )
     return [
         Vote(voter, prompt, int(seed), left, right, answer, bool(repeat), when)
-        for voter, prompt, seed, left, right, answer, repeat, when in rows
+        for voter, prompt, seed, left, right, answer, repeat, when in rows or ()
     ]
 
 

@@ -187,6 +187,19 @@ def test_undo_shows_the_pair_again(chromium, trial, address):
     assert not page.problems
 
 
+def test_one_voter_in_two_windows_votes_once_on_a_pair(chromium, trial, address):
+    first, second = (open_page(chromium, address, "Ann") for _ in range(2))
+    text = first.locator("#prompt").inner_text()
+    expect(second.locator("#prompt")).to_have_text(text)
+    vote(first, "left")
+    vote(second, "right")  # is refused, for the first one stands
+    expect(second.locator("#count")).to_have_text("1 of 6")
+    expect(second.locator("#prompt")).to_have_text(first.locator("#prompt").inner_text())
+    vote(second, "tie")
+    expect(second.locator("#count")).to_have_text("2 of 6")
+    assert [one.answer for one in read_votes(trial / "votes.sqlite")] == ["left", "tie"]
+
+
 def test_a_tap_on_a_picture_is_a_vote_and_a_double_tap_is_one(chromium, trial, address):
     phone = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
     page = open_page(chromium, address, "Ann", **phone)

@@ -211,6 +211,15 @@ except PermissionError:
     assert read_votes(copy) == []  # none where there is no file
 
 
+def test_a_file_that_is_just_being_made_has_no_votes(opened):
+    for _ in range(2):
+        assert read_votes(opened.votes) == []
+        with pytest.raises(VotingError, match="no such pair"):
+            voting.picture(opened, "0" * 32, "left")
+        opened.votes.touch()
+    assert len(voting.state(opened, "Ann")["ballots"]) == voting.AHEAD
+
+
 def test_a_link_is_not_followed(opened, tmp_path):
     opened.votes.symlink_to(tmp_path / "elsewhere.sqlite")
     with pytest.raises(VotingError, match="link"):
