@@ -52,9 +52,9 @@ class Client:
     """A voter without a browser. given: id -> (ballot, answer) of the votes that the server said
     are kept."""
 
-    def __init__(self, address: str, voter: str, seed: int = 0) -> None:
+    def __init__(self, address: str, voter: str, seed: int = 0, trial: str = "") -> None:
         self.address, self.voter = address, voter
-        self.trial = trial_id(address)
+        self.trial = trial or trial_id(address)
         self.random = random.Random(seed)
         self.given: dict[str, tuple[str, str]] = {}
 
