@@ -12,7 +12,9 @@ import pytest
 from comfyui_softrepa.evaluation.votes.answers import Poll
 from comfyui_softrepa.evaluation.votes.serve import VotingServer
 from comfyui_softrepa.evaluation.votes.trial import trials_in
+from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.tests.evaluation.votes.trials import write_trial
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,19 @@ def serving(folder: Path, goal: int | None = None, key: str = "") -> Iterator[st
         finally:
             server.shutdown()
             thread.join()
+
+
+# Module scope: while playwright lives, its event loop is this thread's, which other tests need.
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    with playwright.chromium.launch(executable_path=locate(), args=FLAGS) as browser:
+        yield browser
 
 
 @pytest.fixture

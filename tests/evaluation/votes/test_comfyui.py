@@ -12,6 +12,8 @@ import pytest
 from comfyui_softrepa.evaluation.votes.store import read_votes
 from comfyui_softrepa.tests.evaluation.votes.served import Client, ask
 from comfyui_softrepa.tests.evaluation.votes.test_hostile import said
+from comfyui_softrepa.tests.evaluation.votes.test_page import open_page, vote
+from playwright.sync_api import expect
 
 JSON = {"Content-Type": "application/json"}
 
@@ -67,11 +69,21 @@ def test_a_vote(server, trials, address):
     assert len(read_votes(trials / "good" / "votes.sqlite")) == len(client.given) >= 6
 
 
+def test_in_a_browser(server, trials, chromium):
+    page = open_page(chromium, f"http://{server.address}/softrepa/vote", "Ann")
+    for answer in ("left", "both_bad"):
+        vote(page, answer)
+    expect(page.locator("#count")).to_have_text("2 of 6")
+    assert page.url.endswith("/softrepa/vote/") and not page.problems
+    votes = read_votes(trials / "good" / "votes.sqlite")
+    assert [one.answer for one in votes] == ["left", "both_bad"]
+
+
 def test_hostile_requests(server, trials, address):
     client = Client(address, "Ann")
-    vote = client.new_vote(client.state()["ballots"][0]["ballot"])
-    body = json.dumps(vote).encode()
-    large = json.dumps({**vote, "voter": "x" * 10_000_000}).encode()
+    given = client.new_vote(client.state()["ballots"][0]["ballot"])
+    body = json.dumps(given).encode()
+    large = json.dumps({**given, "voter": "x" * 10_000_000}).encode()
     post = ("POST", "/softrepa/vote/vote")
     assert "too large" in said(raw(server, *post, large, **JSON))
     assert "JSON" in said(raw(server, *post, body, **{"Content-Type": "text/plain"}))

@@ -6,7 +6,6 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from comfyui_softrepa.tests.evaluation.votes.conftest import serving
 from comfyui_softrepa.tests.evaluation.votes.served import start
 from comfyui_softrepa.tests.evaluation.votes.trials import ARMS, SECRETS, write_trial
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 PICTURES = Path(__file__).resolve().parents[3] / "build" / "votes"
 SLOW = 30_000
@@ -46,18 +45,6 @@ _OUTSIDE = """() => [...document.querySelectorAll('main:not([hidden]) *')].filte
     return box.width && (box.left < -1 || box.right > innerWidth + 1
         || (one.closest('#vote') && box.bottom > innerHeight + 1))
 }).map(one => one.outerHTML.slice(0, 80))"""
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    with playwright.chromium.launch(executable_path=locate(), args=FLAGS) as browser:
-        yield browser
 
 
 def open_page(browser: Browser, address: str, voter: str = "", **options) -> Page:
