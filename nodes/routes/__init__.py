@@ -1,4 +1,4 @@
-"""What the front-end extension asks the server: two read-only routes.
+"""What the front-end extension asks the server: two read-only routes. The votes are in vote.py.
 
 GET /softrepa/adapter?name=N             what an adapter in models/softrepa holds
 GET /softrepa/model?folder=F&name=N      the architecture of a checkpoint or diffusion model
@@ -20,6 +20,7 @@ from ...softrepa.errors import AdapterError
 from .adapter import adapter_facts
 from .listed import FileTooLarge
 from .model import model_facts
+from .vote import add_voting_routes
 
 Facts = dict[str, Any]
 Answer = Callable[[Mapping[str, str]], Facts]
@@ -51,6 +52,7 @@ def register_routes() -> None:
     for path, answer in ROUTES.items():
         if path not in known:
             server.routes.get(path)(_handler(answer))
+    add_voting_routes(server.routes)
 
 
 def _handler(answer: Answer) -> Callable[[web.Request], Any]:

@@ -228,6 +228,7 @@ def test_damaged_models_are_refused(server, models):
 def test_nothing_happens_without_a_server(monkeypatch):
     """As where the pack is imported by a program of its own."""
     from comfyui_softrepa.nodes.routes import ROUTES, register_routes
+    from comfyui_softrepa.nodes.routes.vote import VOTING_ROUTES
 
     module = types.SimpleNamespace(PromptServer=type("PromptServer", (), {}))
     monkeypatch.setitem(sys.modules, "server", module)
@@ -237,4 +238,6 @@ def test_nothing_happens_without_a_server(monkeypatch):
     module.PromptServer.instance = types.SimpleNamespace(routes=web.RouteTableDef())
     register_routes()
     register_routes()
-    assert [route.path for route in module.PromptServer.instance.routes] == list(ROUTES)
+    found = [route.path for route in module.PromptServer.instance.routes]
+    # The voting page is read and written at the same paths.
+    assert found == [*ROUTES, *(path for path in VOTING_ROUTES for _ in range(2))]
