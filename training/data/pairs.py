@@ -67,10 +67,10 @@ def _existing(folder: Path) -> Path:
         expanded = folder.expanduser()
     except RuntimeError:  # ~somebody unknown
         expanded = folder
+    if expanded.is_file():
+        raise BadInput(f"{expanded} is a file; give --data a folder of images.")
     if not expanded.is_dir():
-        what = "is a file" if expanded.is_file() else "There is no folder"
-        said = f"{expanded} {what}" if what == "is a file" else f"{what} {expanded}"
-        raise BadInput(f"{said}; give --data a folder of images.")
+        raise BadInput(f"There is no folder {expanded}; give --data a folder of images.")
     return expanded
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 import unicodedata
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.training.data import find
+from comfyui_softrepa.training.data import find, tables
 from comfyui_softrepa.training.data.names import Pictures, parts
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
@@ -236,3 +238,22 @@ def test_files_that_are_neither_are_counted(data, tmp_path) -> None:
     assert report.others == {".mp4": 2, "notes": 1, ".json": 1}
     report.write(tmp_path / "data.txt")
     assert "other files, passed over: .mp4 2" in (tmp_path / "data.txt").read_text()
+
+
+def test_a_large_json_is_parsed_only_where_it_speaks_of_captions(data, monkeypatch) -> None:
+    monkeypatch.setattr(tables, "_UNLIKELY", 10)
+    (data / "instances.json").write_text('{"images": [], "annotations": [{"bbox": [0, 0, 1')
+    (data / "meta.json").write_text(json.dumps({n: {"caption": c} for n, c in ROWS}))
+    pairs, report = find(data)
+    assert len(pairs) == 3 and report.unreadable == () and report.others == {".json": 1}
+
+
+def test_the_report_is_shown_on_a_terminal_that_lacks_its_letters(data, monkeypatch) -> None:
+    for number in range(2):
+        (data / f"a{number}.txt").write_text(f"caption {number}")
+    (data / "a2.txt").write_bytes("赤い犬と青い猫".encode("cp932"))
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    find(data)[1].show()
+    terminal.flush()
+    assert b"unreadable files: 1" in terminal.buffer.getvalue()
