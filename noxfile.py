@@ -1,6 +1,7 @@
 """Development environments. `python noxfile.py tests` needs nothing but Python.
 
-python noxfile.py tests        the whole test suite against a real ComfyUI
+python noxfile.py tests        the whole test suite against a real ComfyUI; SOFTREPA_FRONTEND=newest
+                               (or a version) for the newer of the two front-ends
 python noxfile.py demo         the method at work, from a checkpoint to pictures
 python noxfile.py sweep        the demo's table of settings, as far as it is not there yet
 python noxfile.py lint
