@@ -45,6 +45,17 @@ def _text(text: object) -> str:
     return html.escape(str(text))
 
 
+def _name(name: str) -> str:
+    """A name for a narrow cell: a word too long for it may be broken, others may not."""
+    words = (
+        "<wbr>".join(_text(word[at : at + 6]) for at in range(0, len(word), 6))
+        if len(word) > 14
+        else _text(word)
+        for word in name.split(" ")
+    )
+    return " ".join(words)
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already; the first of each row names it."""
     above = "".join(f"<th>{cell}</th>" for cell in head)
@@ -94,13 +105,13 @@ def _warnings(sentences: Sequence[str], texts: Texts) -> str:
 def _head(texts: Texts, first: str, comparison: Comparison) -> list[str]:
     words = [texts.say(first), texts.say("prompts"), comparison.base, comparison.arm]
     words += [texts.say(key) for key in ("difference", "interval")]
-    return [*map(_text, words), "", _text(texts.say("adjusted"))]
+    return [*map(_name, words), "", _text(texts.say("adjusted"))]
 
 
 def _row(name: str, row: Row, scale: Scale, reach: float) -> list[str]:
     d = row.difference
     return [
-        _text(name),
+        _name(name),
         str(d.prompts),
         scale.value(row.base),
         scale.value(row.arm),
@@ -149,7 +160,7 @@ def _votes(comparison: Comparison, votes: VoteResult, texts: Texts) -> str:
     if comparison.follows:
         head = [texts.say(key) for key in ("measure", "same_arm", "tau")]
         rows = [
-            [_text(f.scorer), _rate(f.same),
+            [_name(f.scorer), _rate(f.same),
              UNKNOWN if f.tau != f.tau else f"{f.tau:.2f}"]
             for f in comparison.follows
         ]  # fmt: skip
@@ -170,7 +181,7 @@ def _vote_table(votes: VoteResult, texts: Texts) -> str:
         drawn = svg(Interval(rate.share, rate.low, rate.high), 0.5, 0.5) if rate else ""
         interval = f"{percent(rate.low)} … {percent(rate.high)}" if rate else UNKNOWN
         rows.append(
-            [_text(texts.category(name)), str(counted.won), str(counted.lost),
+            [_name(texts.category(name)), str(counted.won), str(counted.lost),
              percent(rate.share) if rate else UNKNOWN, interval, drawn,
              _text(p_value(counted.adjusted))]
         )  # fmt: skip
@@ -216,7 +227,7 @@ def _settings(analysis: Analysis, texts: Texts) -> str:
     for arm in manifest.arms:
         models = "<br>".join(_text(_model(vars(model))) for model in arm.models)
         more = _text(", ".join(f"{key} {value}" for key, value in arm.details.items()))
-        told.append([_text(arm.name), f"{models}<br>{more}" if more else models])
+        told.append([_name(arm.name), f"{models}<br>{more}" if more else models])
     body = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in told)
     return (
         f"<section><h2>{_text(texts.say('settings'))}</h2>"

@@ -5,13 +5,12 @@ STYLE = """
 * { box-sizing: border-box }
 body { font: 14px/1.5 system-ui, "Segoe UI", "Hiragino Sans", "Yu Gothic", "Noto Sans CJK JP",
   sans-serif; color: #1f2328; background: #fff; max-width: 900px; margin: 0 auto; padding: 24px }
-h1 { font-size: 26px; margin: 0; overflow-wrap: anywhere }
-h2 { font-size: 20px; margin: 32px 0 8px; border-bottom: 1px solid #d0d7de; padding-bottom: 4px;
-  overflow-wrap: anywhere }
+h1, h2, h3, p, li { overflow-wrap: anywhere }
+h1 { font-size: 26px; margin: 0 }
+h2 { font-size: 20px; margin: 32px 0 8px; border-bottom: 1px solid #d0d7de; padding-bottom: 4px }
 h3 { font-size: 15px; margin: 20px 0 6px; break-after: avoid }
 p { margin: 6px 0 }
-.answer { font-size: 17px; padding: 12px 16px; border-left: 6px solid #57606a; background: #f6f8fa;
-  overflow-wrap: anywhere }
+.answer { font-size: 17px; padding: 12px 16px; border-left: 6px solid #57606a; background: #f6f8fa }
 .answer.gain { border-color: #1a7f37; background: #edf8f0 }
 .answer.loss { border-color: #b42318; background: #fdf0ee }
 .warned { border: 1px solid #d4a72c; background: #fff8c5; padding: 8px 14px; margin: 10px 0 }
@@ -20,13 +19,13 @@ table { border-collapse: collapse; width: 100%; font-size: 12.5px; margin: 4px 0
   font-variant-numeric: tabular-nums }
 tr { break-inside: avoid }
 th, td { text-align: right; padding: 4px 7px; border-bottom: 1px solid #eaeef2;
-  vertical-align: middle; white-space: nowrap }
+  vertical-align: middle }
 th { font-weight: 600 }
-th:first-child { text-align: left; white-space: normal; overflow-wrap: break-word; min-width: 90px }
-thead th { color: #57606a; white-space: normal; overflow-wrap: break-word; vertical-align: bottom;
+th:first-child { text-align: left; overflow-wrap: break-word; min-width: 90px }
+thead th { color: #57606a; overflow-wrap: break-word; vertical-align: bottom;
   max-width: 120px }
-svg { display: block; width: 100%; min-width: 120px; max-width: 220px; margin: 0 auto }
-.settings td { text-align: left; white-space: normal; overflow-wrap: anywhere }
+svg { display: block; width: 124px; height: 14px; margin: 0 auto }
+.settings td { text-align: left; overflow-wrap: anywhere }
 .settings th { width: 130px; vertical-align: top }
 .pairs { display: grid; grid-template-columns: 1fr 1fr; gap: 12px 18px }
 figure { margin: 0; display: grid; grid-template-columns: 1fr 1fr; gap: 6px; break-inside: avoid;
@@ -37,7 +36,8 @@ figcaption { grid-column: 1 / 3; font-size: 12.5px; line-height: 1.35; overflow-
 small { color: #57606a }
 @media print {
   body { padding: 0; max-width: none; -webkit-print-color-adjust: exact; print-color-adjust: exact }
-  table { font-size: 12px }
+  table { font-size: 11px }
+  svg { width: 100px }
   th, td { padding: 3px 5px }
 }
 @media screen and (max-width: 640px) {

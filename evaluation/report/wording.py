@@ -18,7 +18,7 @@ def percent(value: float) -> str:
 
 def p_value(value: float) -> str:
     """A p-value to two figures, never as zero."""
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+    return "<0.001" if value < 0.001 else f"{value:.2g}"
 
 
 class Scale:

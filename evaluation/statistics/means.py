@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+# SciPy renamed the argument in 1.15; ComfyUI asks for no version.
+_RNG = "rng" if tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 15) else "random_state"
 RESAMPLES = 4_000
 _EXACT = 12
 """Prompts up to which every assignment of signs is tried."""
@@ -67,11 +70,11 @@ def bootstrap(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]
         return -np.inf, np.inf
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    rng = np.random.default_rng(seed)
+    seeded = {_RNG: np.random.default_rng(seed)}
     # Memory: at most some millions of numbers at a time.
     batch = max(1, 2_000_000 // values.size)
     found = stats.bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng, batch=batch
+        (values,), np.mean, n_resamples=RESAMPLES, method="BCa", batch=batch, **seeded
     ).confidence_interval
     return float(found.low), float(found.high)
 

@@ -19,6 +19,7 @@ from comfyui_softrepa.evaluation.report.wording import answer
 from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.tests.evaluation import made, voted
 from comfyui_softrepa.tests.evaluation.voted import Vote
+from playwright.sync_api import sync_playwright
 
 
 @pytest.fixture(scope="module")
@@ -216,10 +217,33 @@ def test_every_sentence_is_used():
         assert f'"{key}"' in source or f"'{key}'" in source or key in called, key
 
 
+@pytest.fixture(scope="module")
+def longest(tmp_path_factory) -> trial.Trial:
+    """A trial whose names are as long as they may be, without a space."""
+    base, arm = "W" * 80, "M" * 80
+    manifest = made.manifest(prompts=4, seeds=(1,), arms=(base, arm))
+    prompts = tuple(replace(p, category="W" * 60, text="W" * 900) for p in manifest.prompts)
+    named = replace(manifest, prompts=prompts, name="W" * 200, seeds=(2**64 - 1, 2**63))
+    begun = made.painted(tmp_path_factory.mktemp("longest"), named)
+    voted.scored(begun, "W" * 80, lambda cell: 12345.678 * (cell.arm == arm))
+    return begun
+
+
+def test_long_names_stay_on_the_page(longest, tmp_path):
+    base, arm = (each.name for each in longest.manifest.arms)
+    votes = list(voted.votes(longest, base, arm, lambda _: 0.6))
+    written = write_report(analyse(longest, votes), longest, tmp_path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(locate()), args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 688, "height": 900})
+        page.goto(written.as_uri())
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 688
+        browser.close()
+
+
 @pytest.mark.parametrize("language", languages())
 def test_the_page_in_a_browser(helped, tmp_path, language: str):
-    from playwright.sync_api import sync_playwright
-
     votes = list(voted.votes(helped, "bare", "SoftREPA", lambda _: 0.7, voters=2))
     written = write_report(analyse(helped, votes, planned=54), helped, tmp_path, language)
     with sync_playwright() as playwright:
