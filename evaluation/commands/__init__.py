@@ -3,6 +3,7 @@
 Each has `HELP`, `add_arguments(parser)` and `run(arguments)`, which returns the exit code.
 """
 
+from ..votes import command as vote
 from . import compare, report
 
-COMMANDS = {"report": report, "compare": compare}
+COMMANDS = {"vote": vote, "report": report, "compare": compare}
