@@ -12,7 +12,7 @@ import pytest
 from comfyui_softrepa.evaluation.votes.store import read_votes
 from comfyui_softrepa.tests.evaluation.votes.served import Client, ask
 from comfyui_softrepa.tests.evaluation.votes.test_hostile import said
-from comfyui_softrepa.tests.evaluation.votes.test_page import open_page, vote
+from comfyui_softrepa.tests.evaluation.votes.test_page import await_votes, open_page, vote
 from playwright.sync_api import expect
 
 JSON = {"Content-Type": "application/json"}
@@ -75,8 +75,7 @@ def test_in_a_browser(server, trials, chromium):
         vote(page, answer)
     expect(page.locator("#count")).to_have_text("2 of 6")
     assert page.url.endswith("/softrepa/vote/") and not page.problems
-    votes = read_votes(trials / "good" / "votes.sqlite")
-    assert [one.answer for one in votes] == ["left", "both_bad"]
+    await_votes(trials / "good", ["left", "both_bad"])
 
 
 def test_hostile_requests(server, trials, address):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections import Counter
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from comfyui_softrepa.evaluation.votes.vote import ANSWERS, Vote
 from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.tests.evaluation.votes.conftest import serving
 from comfyui_softrepa.tests.evaluation.votes.served import start
-from comfyui_softrepa.tests.evaluation.votes.trials import ARMS, SECRETS, write_trial
+from comfyui_softrepa.tests.evaluation.votes.trials import SECRETS, write_trial
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -40,6 +40,12 @@ _ALL = """() => [
     document.documentElement.outerHTML, location.href, document.cookie,
     JSON.stringify(localStorage), JSON.stringify(performance.getEntriesByType('resource'))
 ].join()"""
+# Timed in the page itself, which waits longer than this before it takes another vote.
+_TWICE = """() => new Promise(done => {
+    const picture = document.querySelector('#pictures [data-answer=right]')
+    picture.click()
+    setTimeout(() => { picture.click(); done() }, 60)
+})"""
 _OUTSIDE = """() => [...document.querySelectorAll('main:not([hidden]) *')].filter(one => {
     const box = one.getBoundingClientRect()
     return box.width && (box.left < -1 || box.right > innerWidth + 1
@@ -75,6 +81,14 @@ def vote(page: Page, answer: str, how: str = "key") -> None:
             && document.querySelector('#answers button:enabled'))""",
         arg=before,
     )
+
+
+def await_votes(trial: Path, answers: list[str]) -> None:
+    """That these are the standing votes, once what the page sends behind its back is there."""
+    end = time.monotonic() + SLOW / 1000
+    while (found := [one.answer for one in read_votes(trial / "votes.sqlite")]) != answers:
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
 
 
 @dataclass
@@ -143,7 +157,6 @@ def test_two_browsers_at_once_follow_the_judge(playwright, tmp_path):
         assert [one.answer for one in own] == follower.given
     against = sum(one.answer != truth(tmp_path / "trial", scenes, one) for one in votes)
     assert against == sum(follower.wrong for follower in followers)
-    assert Counter(one.left_arm for one in votes).keys() == set(ARMS)
 
 
 def truth(folder: Path, scenes: list[world.Scene], one: Vote) -> str:
@@ -170,7 +183,7 @@ def test_undo_shows_the_pair_again(chromium, trial, address):
     expect(page.locator("#undo")).to_be_disabled()
     vote(page, "right")
     expect(page.locator("#count")).to_have_text("1 of 6")
-    assert [one.answer for one in read_votes(trial / "votes.sqlite")] == ["right"]
+    await_votes(trial, ["right"])
     assert not page.problems
 
 
@@ -184,7 +197,7 @@ def test_one_voter_in_two_windows_votes_once_on_a_pair(chromium, trial, address)
     expect(second.locator("#prompt")).to_have_text(first.locator("#prompt").inner_text())
     vote(second, "tie")
     expect(second.locator("#count")).to_have_text("2 of 6")
-    assert [one.answer for one in read_votes(trial / "votes.sqlite")] == ["left", "tie"]
+    await_votes(trial, ["left", "tie"])
 
 
 def test_a_tap_on_a_picture_is_a_vote_and_a_double_tap_is_one(chromium, trial, address):
@@ -193,10 +206,12 @@ def test_a_tap_on_a_picture_is_a_vote_and_a_double_tap_is_one(chromium, trial, a
     box = page.locator("#pictures .picture").last.bounding_box()
     place = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.touchscreen.tap(*place)
-    page.touchscreen.tap(*place)
     expect(page.locator("#count")).to_have_text("1 of 6")
     page.locator(READY).first.wait_for()
-    assert [one.answer for one in read_votes(trial / "votes.sqlite")] == ["right"]
+    page.evaluate(_TWICE)
+    expect(page.locator("#count")).to_have_text("2 of 6")
+    page.locator(READY).first.wait_for()
+    await_votes(trial, ["right", "right"])
 
 
 def test_votes_given_while_the_server_is_away_arrive_later(chromium, trial):
@@ -219,7 +234,7 @@ def test_votes_given_while_the_server_is_away_arrive_later(chromium, trial):
     finally:
         process.kill()
         process.wait()
-    assert [one.answer for one in read_votes(trial / "votes.sqlite")] == ["left"]
+    await_votes(trial, ["left"])
 
 
 def test_to_the_end_and_beyond(chromium, trial):
@@ -234,9 +249,11 @@ def test_to_the_end_and_beyond(chromium, trial):
         while page.locator("#vote").is_visible():
             vote(page, "tie")
         expect(page.locator("#end-text")).to_contain_text("every pair")
+        before = read_votes(trial / "votes.sqlite")
+        assert len({one.prompt for one in before}) == 6
         page.locator("#end-undo").click()
         page.locator(READY).first.wait_for()
-    assert {one.prompt for one in read_votes(trial / "votes.sqlite")} >= {"0000", "0001", "0002"}
+    assert read_votes(trial / "votes.sqlite") == before[:-1]
 
 
 def test_prompts_and_names_are_shown_as_text(chromium, trial):
@@ -278,7 +295,7 @@ def test_looks(chromium, trial, address, name, options, word):
     expect(page.locator("#answers [data-answer=tie]")).to_contain_text(word)
     assert page.evaluate(_OUTSIDE) == [] and not page.problems
     sizes = [one.bounding_box() for one in page.locator("#pictures .picture").all()]
-    assert sizes[0]["width"] == sizes[1]["width"] and sizes[0]["height"] == sizes[1]["height"]
+    assert all(abs(sizes[0][one] - sizes[1][one]) < 1 for one in ("width", "height"))
     assert min(sizes[0]["width"], sizes[0]["height"]) > 130
 
 
