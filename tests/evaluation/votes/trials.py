@@ -32,14 +32,16 @@ def write_trial(
         "name": "colours",
         "created": "2026-11-25T10:00:00Z",
         "host": {},
-        "arms": [{"name": arm, "models": [f"{arm}-file"]} for arm in arms],
+        "arms": [{"name": arm, "models": [
+            {"kind": "adapter", "name": f"{arm}-file", "sha256": "0" * 64}]} for arm in arms],
         "prompts": [
             {"id": f"{index:04}", "text": world.caption(scene), "category": "position",
              "language": "en", "expected": []}
             for index, scene in enumerate(scenes)
         ],
         "seeds": list(seeds),
-        "sampling": {},
+        "sampling": {"sampler": "euler", "scheduler": "simple", "steps": 20, "guidance": 4.0,
+                     "width": 64, "height": 64, "denoise": 1.0},
         "pilot": None,
     }  # fmt: skip
     folder.mkdir(parents=True)
