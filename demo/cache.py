@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..training import cache as caching
 from ..training import data
 from ..training.cache.encoding import Text
-from ..training.comfy_model import content_hash
+from ..training.model_files import content_hash
 from ..training.data.hard_captions import chosen
 from ..training.data.words import read_words
 from ..training.settings import Settings

@@ -82,6 +82,7 @@ class Lesson:
             yield f"{self.adapter.name} is trained already"
             return
         self._mark.unlink(missing_ok=True)
+        self._clear_another_recipe()
         command = [sys.executable, str(ROOT / "training" / "train.py"), *self._flags, "--resume"]
         process = subprocess.Popen(command)
         try:
@@ -93,6 +94,15 @@ class Lesson:
         if process.wait():
             raise subprocess.CalledProcessError(process.returncode, command)
         self._mark.write_text(self._text)
+
+    def _clear_another_recipe(self) -> None:
+        """The trainer goes on with a run of the same settings only, and replaces none unasked."""
+        begun, told = self.output / f"{self.adapter.stem}.begun", f"{self.count}\n{self._text}"
+        if begun.is_file() and begun.read_text() == told:
+            return
+        for path in self.adapter.parent.glob(f"{self.adapter.stem}.*"):
+            path.unlink()
+        begun.write_text(told)
 
     @property
     def _text(self) -> str:

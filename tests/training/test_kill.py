@@ -26,8 +26,8 @@ package = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = package
 spec.loader.exec_module(package)
 import torch
-from comfyui_softrepa.training import cli, comfy_model
-comfy_model.start(comfy_model.find_comfyui(), ["--use-pytorch-cross-attention", "--cpu"])
+from comfyui_softrepa.training import cli, comfyui
+comfyui.start(comfyui.find(), ["--use-pytorch-cross-attention", "--cpu"])
 from comfyui_softrepa.training import run as _  # all that a child needs
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)
