@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ..training import cache as caching
 from ..training import data
 from ..training.cache.encoding import Text
-from ..training.model_files import content_hash
 from ..training.data.hard_captions import chosen
 from ..training.data.words import read_words
+from ..training.model_files import content_hash
 from ..training.settings import Settings
 from .base import clip, join, network, train, vae
 
