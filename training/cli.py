@@ -123,7 +123,7 @@ def _config_of(arguments: list[str]) -> Path | None:
         raise BadInput(f"--config: {error}.") from None
 
 
-def _as_flags(path: Path, given: Sequence[str]) -> list[str]:
+def _as_flags(path: Path, given: Sequence[str] = ()) -> list[str]:
     """A TOML file's entries as a command line, so that both are checked by the same rules.
 
     given: the command line, whose flags win, those that may be repeated as well.
