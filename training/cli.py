@@ -17,6 +17,8 @@ from .paths import expanded
 from .settings import Settings
 
 _PROSE = ("title", "description", "author")
+_ESCAPED = "\b\t\n\f\r\x1b"
+"""What TOML makes of a backslash and a letter, as in "C:\\new"."""
 DONE, BAD_INPUT, INTERRUPTED, FAULT = 0, 2, 130, 1
 
 _REPEATABLE = ("text-encoder", "extra-model-paths-config")
@@ -152,7 +154,7 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
         if name == "dry-run":
             return ["--dry-run"] if value else []
         return [f"--{name}" if value else f"--no-{name}"]
-    if isinstance(value, str) and name not in _PROSE and any(char < " " for char in value):
+    if isinstance(value, str) and name not in _PROSE and any(char in _ESCAPED for char in value):
         raise BadInput(
             f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
             "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."

@@ -163,7 +163,8 @@ def test_memory_that_runs_out_halves_the_micro_batch(train, tmp_path, monkeypatc
         refused = failing(patch, SAID[2], above=1)
         assert train(halved, "--steps=3") == 0
     assert refused == [3]  # one try: 3 of a row, then 1
-    assert "going on with --micro-batch 1" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "going on with --micro-batch 1" in said.out + said.err
     assert_same(halved, told)
 
 
