@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,7 +123,9 @@ def _check_room_for_names(output: Output) -> None:
     By making one as long as the longest, that of a file half written: the limit is the disk's.
     """
     longest = max((output.best.name, output.log.name), key=len)
-    probe = output.adapter.with_name(f".{longest}.{'x' * _TEMPORARY}")
+    # A name of its own: the processes of one run look at the same time.
+    unique = uuid.uuid4().hex.ljust(_TEMPORARY, "x")[:_TEMPORARY]
+    probe = output.adapter.with_name(f".{longest}.{unique}")
     try:
         probe.touch()
         probe.unlink()
