@@ -162,7 +162,8 @@ def _kept(
     request: pytest.FixtureRequest,
     renderer: str,
 ) -> Iterator[Frontend]:
-    """The renderer's page; a new one after a failure, which may have left anything behind."""
+    """The renderer's page; a new one after a failure and after a test that says it spoils it, which
+    may have left anything behind."""
     if renderer not in pages:
         pages[renderer] = _open(chromium, server, version, renderer, {})
     frontend = pages[renderer]
@@ -170,6 +171,7 @@ def _kept(
     yield frontend
     if _failed(request):
         _show_failure(frontend, request)
+    if _failed(request) or request.node.get_closest_marker("spoils_the_page"):
         pages.pop(renderer).page.context.close()
 
 

@@ -83,6 +83,7 @@ def test_undo_copies_and_removal(both):
     assert not both.complaints()
 
 
+@pytest.mark.spoils_the_page  # out of a subgraph again, 1.32.9's newer renderer draws no node
 def test_the_model_is_found_behind_other_nodes(both, request):
     graph = demo_graph(checkpoint="sd15.safetensors")
     graph["20"] = {"class_type": "RescaleCFG", "inputs": {"model": ["1", 0], "multiplier": 0.7}}
