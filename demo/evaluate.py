@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.statistics.rates import Rate, rate
 from ..host.pack import import_comfyui
 from ..training.progress import progress
 from . import world
 from .judge import ATTRIBUTES, Verdict, judge
-from .statistics import Rate, rate
 
 LATENT = (1, 16, world.SIZE // 8, world.SIZE // 8)
 

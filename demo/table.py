@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..evaluation.statistics.rates import Paired, paired
 from .evaluate import rates
 from .judge import ATTRIBUTES, Verdict
-from .statistics import Paired, paired
 
 
 def table(before: Sequence[Verdict], after: Sequence[Verdict]) -> str:

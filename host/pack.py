@@ -79,7 +79,7 @@ def import_comfyui() -> None:
 
 def _leave_path() -> None:
     """Takes the repository and its folders off `sys.path`, where its `nodes` would shadow
-    ComfyUI's, and the demo's `statistics` Python's own."""
+    ComfyUI's."""
     folders = {ROOT, *(path for path in ROOT.iterdir() if path.is_dir())}
     folders |= {path for path in (ROOT / "demo").iterdir() if path.is_dir()}
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() not in folders]

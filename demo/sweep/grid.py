@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ...evaluation.statistics.rates import paired, rate
 from ...softrepa.adapter import Adapter
 from .. import world
 from ..evaluate import verdicts
 from ..judge import ATTRIBUTES, Verdict
-from ..statistics import paired, rate
 from ..table import gain
 from .model import Model
 from .training import Pairs, settings, train

@@ -45,17 +45,6 @@ def test_paired_counts_the_answers_that_changed():
     assert result.p == pytest.approx(stats.binomtest(20, 25).pvalue)
 
 
-def test_the_demo_can_go_over_to_these():
-    from comfyui_softrepa.demo import statistics as demo
-
-    rng = np.random.default_rng(0)
-    for count in (1, 7, 500):
-        before, after = ((rng.random(count) < share).tolist() for share in (0.5, 0.6))
-        ours, theirs = vars(paired(before, after)), vars(demo.paired(before, after))
-        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
-        assert vars(rate(after)) == pytest.approx(vars(demo.rate(after)), rel=1e-9, abs=1e-12)
-
-
 def test_seeds_of_a_prompt_are_averaged_before_anything_else():
     before = {("a", 1): 1.0, ("a", 2): 3.0, ("b", 1): 0.0, ("c", 1): 9.0}
     after = {("a", 1): 2.0, ("a", 2): 6.0, ("b", 1): 1.0, ("d", 1): 9.0}

@@ -1,25 +1,10 @@
-"""The statistics against published and independently computed values."""
+"""Paired answers: what changed, by how much, and how sure that is."""
 
 from __future__ import annotations
 
 import pytest
-from comfyui_softrepa.demo.statistics import mcnemar, paired, rate
+from comfyui_softrepa.evaluation.statistics.rates import paired, rate
 from scipy import stats
-
-
-@pytest.mark.parametrize(("right", "count"), [(0, 10), (3, 10), (10, 10), (281, 500)])
-def test_the_interval_is_wilsons(right: int, count: int):
-    ours = rate([True] * right + [False] * (count - right))
-    theirs = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-    assert ours.share == right / count
-
-
-@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (5, 5), (1, 9), (60, 30), (300, 250)])
-def test_mcnemar_is_a_binomial_test(gained: int, lost: int):
-    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9)
-    assert mcnemar(lost, gained) == mcnemar(gained, lost)
 
 
 def test_paired_counts_the_answers_that_changed():
