@@ -11,7 +11,7 @@ import pytest
 import tomllib
 from comfyui_softrepa.tests.install.conftest import ROOT
 
-NODES_AND_TRAINER = ("softrepa", "injection", "nodes", "training")
+SHIPPED = ("softrepa", "injection", "nodes", "training", "evaluation")
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
 OPTIONAL = {"torch.utils.tensorboard": "tensorboard"}
 """Imported where they are installed, by module."""
@@ -51,7 +51,7 @@ def test_what_is_optional_is_told():
         assert re.search(rf"^# +{name} ", told, re.M), f"requirements.txt says nothing of {name}"
 
 
-@pytest.mark.parametrize("folder", NODES_AND_TRAINER)
+@pytest.mark.parametrize("folder", SHIPPED)
 def test_nothing_is_imported_that_comfyui_does_not_bring(comfyui: Path, folder: str):
     listed = (re.split(r"[^\w.-]", line)[0] for line in requirements(comfyui / "requirements.txt"))
     brought = {IMPORTED_AS.get(name.lower(), name.replace("-", "_")) for name in listed}
