@@ -57,18 +57,22 @@ class Prepared:
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
 
     @functools.cached_property
+    def images(self) -> list[str]:
+        """The pictures' keys in the cache: every file is read for them, so once a run."""
+        return keys.of_images(self.pairs, self.framing)
+
+    @functools.cached_property
     def described(self) -> dict[str, Any]:
         """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
         settings, model = self.settings, self.patcher.model
         architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
-        images = keys.of_images(self.pairs, self.framing)
         return {
             **settings.decisive(),
             "layers": ",".join(design.chosen_layers(settings, model)),
             "placement": design.placement(settings, architecture),
             **self.encoder.files.described(),
             "pairs": len(self.pairs),
-            "dataset": keys.of_run(self.encoder.identity, self.pairs, images, self.further),
+            "dataset": keys.of_run(self.encoder.identity, self.pairs, self.images, self.further),
         }
 
     @functools.cached_property
@@ -93,7 +97,7 @@ class Prepared:
 def run(settings: Settings) -> None:
     """Trains an adapter, or reports what that would take.
 
-    `comfy_model.start` must have been called. Raises BadInput and the loop's errors.
+    `comfyui.start` must have been called. Raises BadInput and the loop's errors.
     """
     processes = join()
     try:
@@ -175,6 +179,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         prepared.encoder,
         settings.cache or default_cache(output, prepared),
         prepared.framing,
+        images=prepared.images,
         further=prepared.further,
         rank=processes.rank,
         world_size=processes.count,

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..errors import EvaluationError
 from ..report import analyse, write_report
 from ..report.texts import Texts, languages
 from ..report.wording import answer
 from ..trial import Trial
+from ..votes import store
+from ..votes.errors import VotingError
+from ..votes.vote import Vote
 from . import places
 
 HELP = "write a trial's report: report.html, .json, .csv and .png"
@@ -53,16 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_votes(trial: Trial) -> list[Any]:
+def read_votes(trial: Trial) -> list[Vote]:
     """The trial's votes, in the order given; none where nobody has voted."""
     path = trial.folder / VOTES
     if not path.is_file():
         return []
-    # Only here: who has no votes needs nothing of them.
-    from ..votes.errors import VotingError
-    from ..votes.store import read_votes as read
-
     try:
-        return read(path)
+        return store.read_votes(path)
     except VotingError as error:
         raise EvaluationError(f"{path}: {error}") from None

@@ -5,28 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from ..statistics.agreement import consistency, krippendorff
+from ..statistics.agreement import krippendorff
 from ..statistics.decision import Decision, decide
 from ..statistics.multiple import holm
 from ..statistics.rates import Rate, sign_test, wilson
 from ..trial import Prompt
-
-
-class Vote(Protocol):
-    """A vote as `evaluation/votes` keeps it; `answer`: left, right, tie or both_bad.
-
-    `repeat`: the voter had seen this pair before, with the sides the other way round.
-    """
-
-    voter: str
-    prompt: str
-    seed: int
-    left_arm: str
-    right_arm: str
-    answer: str
-    repeat: bool
+from ..votes.vote import Vote, consistency
 
 
 @dataclass(frozen=True)
@@ -122,8 +107,7 @@ def _by_category(
 
 
 def _consistency(votes: Sequence[Vote]) -> Rate | None:
-    """How often a pair shown again, sides swapped, got the same answer."""
-    before = {(v.voter, v.prompt, v.seed): _answer(v) for v in votes if not v.repeat}
-    again = [(before.get((v.voter, v.prompt, v.seed)), _answer(v)) for v in votes if v.repeat]
-    known = [(a, b) for a, b in again if a is not None]
-    return consistency([a for a, _ in known], [b for _, b in known])
+    """How often a pair shown again, sides swapped, got the same answer, of all voters."""
+    found = consistency(votes).values()
+    repeats = sum(each.repeats for each in found)
+    return wilson(sum(each.same for each in found), repeats) if repeats else None

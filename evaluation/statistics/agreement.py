@@ -50,12 +50,6 @@ def krippendorff(units: Sequence[Sequence[Hashable]]) -> float:
     return float(1 - (n - 1) * apart / expected)
 
 
-def consistency(first: Sequence[Hashable], again: Sequence[Hashable]) -> Rate | None:
-    """How often a voter gave the same answer to a pair shown again; None where none was."""
-    same = sum(a == b for a, b in zip(first, again, strict=True))
-    return wilson(same, len(first)) if len(first) else None
-
-
 def follows(
     score: Mapping[Hashable, float], votes: Mapping[Hashable, float]
 ) -> tuple[Rate | None, float]:

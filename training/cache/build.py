@@ -37,6 +37,7 @@ def build(
     folder: Path,
     framing: Framing,
     *,
+    images: Sequence[str] | None = None,
     further: Sequence[str] = (),
     rank: int = 0,
     world_size: int = 1,
@@ -45,6 +46,7 @@ def build(
 ) -> Cache:
     """The cache of these pairs in `folder`, after computing what is not there yet.
 
+    `images` are the pairs' keys as `keys.of_images` gives them, where they are known already.
     Every distinct caption is embedded once: the pairs', their negatives and the `further` ones.
     Shards are checked against their hashes first; a damaged one is deleted with a notice and
     computed again. Entry i of what is needed belongs to rank i % world_size; all ranks share the
@@ -54,7 +56,7 @@ def build(
     little room, where an image can no longer be decoded, or an encoder gives NaN.
     """
     _make(folder)
-    images = keys.of_images(pairs, framing)
+    images = keys.of_images(pairs, framing) if images is None else images
     index(folder, encoder.identity)  # refuses another model's cache before anything is touched
     if rank == 0:
         shards.sweep(folder)
