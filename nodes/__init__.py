@@ -8,6 +8,7 @@ from .adapter_files import register_folder
 from .apply import SoftREPAApply
 from .apply_conditioning import SoftREPAApplyConditioning
 from .blend import SoftREPABlend
+from .evaluation import EVALUATION_NODES
 from .info import SoftREPAInfo
 from .loader import SoftREPALoader
 from .routes import register_routes
@@ -22,6 +23,7 @@ NODES: list[type[io.ComfyNode]] = [
     SoftREPABlend,
     SoftREPASave,
     SoftREPAInfo,
+    *EVALUATION_NODES,
 ]
 
 

@@ -4,3 +4,7 @@ from comfy_api.v0_0_2 import io
 
 SoftREPA = io.Custom("SOFTREPA")
 SoftREPASchedule = io.Custom("SOFTREPA_SCHEDULE")
+SoftREPATrial = io.Custom("SOFTREPA_TRIAL")
+"""A `pathlib.Path`: the trial's folder."""
+SoftREPAScorer = io.Custom("SOFTREPA_SCORER")
+"""An `evaluation.scorers.Scorer`."""

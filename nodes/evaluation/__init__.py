@@ -1,0 +1,7 @@
+"""Nodes that find out whether an adapter helps: trials, scorers, report."""
+
+from __future__ import annotations
+
+from comfy_api.v0_0_2 import io
+
+EVALUATION_NODES: list[type[io.ComfyNode]] = []
