@@ -46,7 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.scorer:
         scorer = load(name, arguments.file)
         done = score_trial(trial, scorer, _Line(name), arguments.batch)
-        print(f"{name}: {done.new} pictures scored, {done.kept} were, {done.missing} are missing.")
+        passed = f", {done.passed} have no expected objects" if done.passed else ""
+        print(
+            f"{name}: {done.new} pictures scored, {done.kept} were, {done.missing} are missing"
+            f"{passed}."
+        )
         for note in [f"{name}: {scorer.unit}.", *scorer.notes()]:
             print(note, file=sys.stderr)
     return 0

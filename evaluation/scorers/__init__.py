@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from .kind import Kind, Weights
-from .kinds import judge
+from .kinds import clip, detector, hpsv2, imagereward, judge, pickscore, siglip2, vqa
 from .scorer import Scorer, ScorerError
 from .weights import find
 
-SCORERS: dict[str, Kind] = {kind.name: kind for kind in (judge.KIND,)}
+SCORERS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        *clip.KINDS,
+        pickscore.KIND,
+        hpsv2.KIND,
+        imagereward.KIND,
+        siglip2.KIND,
+        *vqa.KINDS,
+        detector.KIND,
+        judge.KIND,
+    )
+}
 
 
 def load(name: str, file: str | None = None) -> Scorer:

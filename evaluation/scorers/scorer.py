@@ -34,6 +34,8 @@ class Scorer(Protocol):
     """What the number is, in words: convention and range."""
     batch: int
     """How many pictures one call should be given."""
+    needs_expected: bool
+    """Whether it scores prompts with expected objects only, and is not to be given others."""
 
     def score(
         self,

@@ -14,11 +14,16 @@ from .scorer import Scorer
 
 @dataclass(frozen=True)
 class Scored:
-    """What a run did. missing: pictures that are not there to be scored."""
+    """What a run did.
+
+    missing: pictures that are not there to be scored. passed: those of prompts without expected
+    objects, where the scorer needs them.
+    """
 
     new: int
     kept: int
     missing: int
+    passed: int = 0
 
 
 Step = Callable[[int, int], None]
@@ -49,10 +54,10 @@ def score_trial(
         )
         todo.new += len(found)
         if step:
-            step(todo.new + todo.kept + todo.missing, total)
+            step(todo.new + todo.kept + todo.missing + todo.passed, total)
     if step:
         step(total, total)
-    return Scored(todo.new, todo.kept, todo.missing)
+    return Scored(todo.new, todo.kept, todo.missing, todo.passed)
 
 
 class _Todo:
@@ -66,10 +71,14 @@ class _Todo:
             for s in trial.scores()
             if s.scorer == scorer.name and s.weights == scorer.weights_sha256
         }
-        self.new = self.kept = self.missing = 0
+        self._needs_expected = scorer.needs_expected
+        self.new = self.kept = self.missing = self.passed = 0
 
     def __iter__(self) -> Iterator[tuple[Cell, Prompt, bytes, str]]:
         for cell in self._trial.cells():
+            if self._needs_expected and not self._prompts[cell.prompt].expected:
+                self.passed += 1
+                continue
             if not self._trial.has(cell):
                 self.missing += 1
                 continue

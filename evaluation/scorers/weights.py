@@ -50,7 +50,7 @@ def find(kind: Kind, file: str | None = None) -> Path:
     for name in wanted:
         for folder in folders:
             for entry, path in _entries(folder):
-                if entry == name:
+                if entry == name or (not file and entry.endswith(f"/{name}")):
                     return path
     if file and Path(file).exists():
         return Path(file).absolute()

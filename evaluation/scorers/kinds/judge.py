@@ -21,7 +21,7 @@ UNIT = "1 where the picture shows all that the caption says, else 0"
 class Judge:
     """`demo.judge.judge` as a scorer."""
 
-    name, unit, batch = "judge", UNIT, 64
+    name, unit, batch, needs_expected = "judge", UNIT, 64, False
 
     def __init__(self, path: Path | None = None) -> None:
         try:
