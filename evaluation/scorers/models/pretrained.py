@@ -20,9 +20,11 @@ def read(auto: str, path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     if not path.is_dir():
         raise ScorerError(f"{path} is a single file: this scorer needs its whole folder.")
     given = {"local_files_only": True, "trust_remote_code": False}
+    # The keyword's old name is deprecated from 5 on, its new one unknown before.
+    named = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     try:
         kind = getattr(transformers, auto)
-        model = kind.from_pretrained(str(path), use_safetensors=True, torch_dtype=dtype, **given)
+        model = kind.from_pretrained(str(path), use_safetensors=True, **{named: dtype}, **given)
         processor = transformers.AutoProcessor.from_pretrained(str(path), **given)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         told = " ".join(str(error).split())[:300]
