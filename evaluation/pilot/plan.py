@@ -45,8 +45,9 @@ class Plan:
     base, candidate: arms by name; the one in use and the one to decide on. others: arms that are
     painted and decide nothing. adapter: SHA-256 of the candidate's adapter, or None. prompts: where
     they are from, `suite:en` or a file as named; count: how many; prompts_sha256: `fingerprint` of
-    them, or None. measure: "votes" or a scorer's name. planned: decisive votes, or prompts scored.
-    go, no_go: thresholds of the measure: a share won in 0..1, or a mean difference in the scorer's
+    them, or None. measure: "votes" or a scorer's name. expected: the share won, or the effect in
+    standard deviations, that is hoped for, or None. planned: decisive votes, or prompts scored. go,
+    no_go: thresholds of the measure: a share won in 0..1, or a mean difference in the scorer's
     unit. voters, decides: people, by name.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     prompts_sha256: str | None
     seeds: tuple[int, ...]
     measure: str
+    expected: float | None
     planned: int
     go: float
     no_go: float
@@ -123,6 +125,7 @@ def decode(data: bytes, name: str = NAME) -> Plan:
         prompts_sha256=prompts.digest("sha256", optional=True),
         seeds=prompts.integers("seeds", 0, (1 << 64) - 1),
         measure=measure,
+        expected=short.number("expected", *reach, optional=True),
         planned=short.integer("planned", 1, 1_000_000),
         go=short.number("go", *reach),
         no_go=short.number("no_go", *reach),

@@ -47,7 +47,9 @@ def test_prompts_are_spread_over_all_categories(tmp_path):
     read = pilot.read_plan(plan(tmp_path / "p.toml", ("count = 4", "count = 80")))
     found = pilot.planned_prompts(read, tmp_path)
     categories = [prompt.category for prompt in found]
-    assert len({p.id for p in found}) == 80 and {categories.count(c) for c in set(categories)} == {10}
+    assert len({p.id for p in found}) == 80 and {categories.count(c) for c in set(categories)} == {
+        10
+    }
     assert pilot.fingerprint(found) != pilot.fingerprint(suite("en")[:80])
     (tmp_path / "few.txt").write_text("a cat\na dog\n")
     for name, told in (("few.txt", "holds 2 prompts"), ("suite:xx", "no suite")):
