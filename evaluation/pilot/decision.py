@@ -50,7 +50,8 @@ def decided(trial: Trial, plan: Plan, votes: Iterable[Vote]) -> Decided:
                 "paint the plan's arms."
             )
     pair = plan.base, plan.candidate
-    counted, later = counted_votes(list(votes), *pair, plan.planned)
+    known = {prompt.id for prompt in manifest.prompts}
+    counted, later = counted_votes([v for v in votes if v.prompt in known], *pair, plan.planned)
     scores, stale = ([], 0) if plan.by_votes else trial.current_scores()
     mine = [score for score in scores if score.scorer == plan.measure]
     voted = compare_votes(counted, manifest.prompts, *pair, plan.planned) if plan.by_votes else None
