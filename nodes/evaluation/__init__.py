@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-EVALUATION_NODES: list[type[io.ComfyNode]] = []
+from .report import SoftREPAReport
+
+EVALUATION_NODES: list[type[io.ComfyNode]] = [SoftREPAReport]
