@@ -31,6 +31,15 @@ def named_trial(name: str, comfyui: str | None) -> Trial:
     raise TrialError(f"There is no trial {name}: no {MANIFEST} lies in {looked}.")
 
 
+def new_trial(name: str, comfyui: str | None) -> Path:
+    """Where a trial of that name lies or will: a folder, or below ComfyUI's output if there is
+    no such folder here and one is known."""
+    place = Path(name)
+    if place.is_absolute() or len(place.parts) != 1 or place.is_dir():
+        return place
+    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), place)
+
+
 def _comfyuis(flag: str | None) -> list[Path]:
     """The ComfyUI named by the flag, else by COMFYUI_PATH, else the one this pack lies in."""
     named = flag or os.environ.get("COMFYUI_PATH")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from .load_scorer import SoftREPALoadScorer
+from .report import SoftREPAReport
 from .score import SoftREPAScore
 from .score_trial import SoftREPAScoreTrial
 from .trial import SoftREPATrial
@@ -14,4 +15,5 @@ EVALUATION_NODES: list[type[io.ComfyNode]] = [
     SoftREPALoadScorer,
     SoftREPAScore,
     SoftREPAScoreTrial,
+    SoftREPAReport,
 ]
