@@ -4,9 +4,10 @@ Each has `HELP`, `add_arguments(parser)` and `run(arguments)`, which returns the
 """
 
 from ..votes import command as vote
-from . import compare, pilot, report, score
+from . import compare, paint, pilot, report, score
 
 COMMANDS = {
+    "paint": paint,
     "score": score,
     "vote": vote,
     "report": report,

@@ -32,12 +32,20 @@ def named_trial(name: str, comfyui: str | None) -> Trial:
 
 
 def new_trial(name: str, comfyui: str | None) -> Path:
-    """Where a trial of that name lies or will: a folder, or below ComfyUI's output if there is
-    no such folder here and one is known."""
-    place = Path(name)
-    if place.is_absolute() or len(place.parts) != 1 or place.is_dir():
-        return place
-    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), place)
+    """The folder of a trial that may not be there yet: a path, a folder that is here, or a name in
+    ComfyUI's output.
+
+    Raises TrialError where it is a name and there is no ComfyUI.
+    """
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) != 1 or path.is_dir():
+        return path
+    for folder in _comfyuis(comfyui):
+        return folder / BELOW / name
+    raise TrialError(
+        f"There is no ComfyUI for a trial called {name}: name a folder, such as ./{name}, or "
+        "ComfyUI's with --comfyui or COMFYUI_PATH."
+    )
 
 
 def _comfyuis(flag: str | None) -> list[Path]:

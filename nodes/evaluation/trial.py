@@ -7,10 +7,9 @@ from typing import Any
 import comfy.samplers
 from comfy_api.v0_0_2 import io
 
+from ...evaluation.painting import request
+from ...evaluation.painting.request import ARMS
 from ..types import SoftREPATrial as TrialType
-from . import painted
-
-ARMS = 8
 
 
 class SoftREPATrial(io.ComfyNode):
@@ -38,19 +37,19 @@ class SoftREPATrial(io.ComfyNode):
     def validate_inputs(
         cls, name: Any = None, prompts: Any = None, seeds: Any = None, arm_names: Any = None
     ) -> bool | str:
-        return painted.objection(name, prompts, seeds, arm_names)
+        return request.objection(name, prompts, seeds, arm_names)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
-        return painted.state(inputs)
+        return request.state(inputs)
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:
         hidden = cls.hidden
-        folder, shown = painted.paint(
+        trial, painted = request.paint(
             inputs, hidden.prompt or {}, hidden.unique_id, hidden.extra_pnginfo
         )
-        return io.NodeOutput(folder, ui=shown)
+        return io.NodeOutput(trial.folder, ui=request.shown(trial, painted))
 
 
 def _first() -> list[io.Input]:

@@ -12,18 +12,20 @@ from typing import Any
 
 import folder_paths
 
-from ..trial import Model
+from ....softrepa.files import partner
+from ...trial import Model
 from .hashes import sha256_of
 
 Graph = Mapping[str, Mapping[str, Any]]
 """Node id -> {"class_type", "inputs"}; an input is a value, or a link [node id, output]."""
 
+ADAPTERS = "softrepa"
 _FOLDERS = {
     "ckpt_name": "checkpoints",
     "unet_name": "diffusion_models",
     "lora_name": "loras",
     "vae_name": "vae",
-    "adapter": "softrepa",
+    "adapter": ADAPTERS,
     "control_net_name": "controlnet",
     **{f"clip_name{at}": "text_encoders" for at in ("", 1, 2, 3, 4)},
 }
@@ -34,7 +36,7 @@ _KINDS = {
     "loras": "lora",
     "text_encoders": "text encoder",
     "vae": "vae",
-    "softrepa": "adapter",
+    ADAPTERS: "adapter",
 }
 _SETTINGS = {"strength", "strength_model", "layers", "start_percent", "end_percent"}
 _LONGEST = 2000
@@ -95,7 +97,7 @@ def _models(graph: Graph, node: str, nodes: Collection[str]) -> Iterator[Model]:
         if found is None:
             continue
         folder, paths = found
-        used = _used(graph, node, nodes) if folder == "softrepa" else inputs
+        used = _used(graph, node, nodes) if folder == ADAPTERS else inputs
         for path in paths:
             yield Model(
                 _KINDS.get(folder, folder)[:40],
@@ -123,26 +125,16 @@ def find(name: str, value: Any) -> tuple[str, list[Path]] | None:
 
 
 def _in_folder(folder: str, name: str) -> Path | None:
-    if folder == "softrepa":
-        from ...nodes import adapter_files
-
-        try:
-            return adapter_files.path_of(name)
-        except FileNotFoundError:
-            return None
     try:
-        path = folder_paths.get_full_path(folder, name)
+        # Windows' slashes, where the workflow was saved there.
+        path = folder_paths.get_full_path(folder, name.replace("\\", "/"))
     except (KeyError, ValueError):
         return None
     return Path(path) if path else None
 
 
 def _partners(folder: str, path: Path) -> list[Path]:
-    if folder != "softrepa":
-        return []
-    from ...softrepa.files import partner
-
-    found = partner(path)
+    found = partner(path) if folder == ADAPTERS else None
     return [found] if found is not None else []
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from .. import trial
-from ..trial import Manifest, Model, Prompt, Sampling
-from ..trial.checks import safe_folder
+from ... import trial
+from ...trial import Manifest, Model, Prompt, Sampling
+from ...trial.checks import safe_folder
+from ..arms import Arm
 from . import graph as graphs
-from .arms import Arm
 from .hashes import sha256_of
 
 PILOT = "pilot.toml"

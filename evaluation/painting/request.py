@@ -1,21 +1,27 @@
-"""A trial from SoftREPATrial's inputs, which come as ComfyUI's lists."""
+"""A trial as SoftREPATrial's inputs ask for it; they come as ComfyUI's lists."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import folder_paths
 
-from ...evaluation import trial
-from ...evaluation.errors import EvaluationError, TrialError
-from ...evaluation.prompts import chosen_prompts
-from ...evaluation.prompts.written import names_file
-from ...evaluation.trial.checks import safe_folder
-from ...evaluation.trial.seeds import chosen_seeds
+from .. import trial
+from ..errors import EvaluationError, TrialError
+from ..prompts import chosen_prompts
+from ..prompts.written import names_file
+from ..trial import Cell, Prompt, Trial
+from ..trial.checks import safe_folder
+from ..trial.seeds import chosen_seeds
+from .arms import Arm, check_texts
+from .paint import NEGATIVE
+from .paint import paint as paint_cells
+from .sources import graph as graphs
+from .sources.manifest import arm_names, describe
 
 ARMS = 8
 BELOW = Path("softrepa") / "trials"
@@ -64,7 +70,7 @@ def folder_of(name: str) -> Path:
     return Path(folder_paths.get_output_directory()) / BELOW / name
 
 
-def state(inputs: Mapping[str, Any]) -> Any:
+def state(inputs: Mapping[str, Any]) -> Arm:
     """What ComfyUI compares before a run: equal while the trial is whole, never before."""
     never = uuid.uuid4().hex  # not NaN: every picture's metadata hold it, as JSON
     name, prompts = _first(inputs.get("name")), _first(inputs.get("prompts"))
@@ -85,27 +91,43 @@ def paint(
     inputs: Mapping[str, Any],
     graph: Mapping[str, Any],
     unique_id: str,
-    extra_pnginfo: Mapping[str, Any] | None,
-) -> tuple[Path, dict[str, Any]]:
-    """Paints what the trial lacks; gives its folder, and what the node shows.
+    extra_pnginfo: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    prompts: Sequence[Prompt] = (),
+    cells: Callable[[Trial], Sequence[Cell]] = Trial.missing,
+    told: Callable[[int, int], object] = lambda done, all: None,
+) -> tuple[Trial, int]:
+    """Paints what the trial lacks; gives it, and how many pictures were painted now.
 
-    graph: the whole prompt in API format, unique_id: the node in it. Raises EvaluationError.
+    inputs: the node's, each as a list. graph: the whole prompt in API format, unique_id: the node
+    in it. folder, prompts: in place of those that `name` and `prompts` stand for. cells: which of
+    the trial's pictures are painted here. told: as for `paint.paint`. Raises EvaluationError.
     """
-    from ...evaluation.painting import graph as graphs
-    from ...evaluation.painting.arms import check_texts
-    from ...evaluation.painting.manifest import arm_names, describe
-    from ...evaluation.painting.paint import NEGATIVE
-    from ...evaluation.painting.paint import paint as paint_trial
-
     one = {key: _first(value) for key, value in inputs.items()}
     places = [at for at in range(1, ARMS + 1) if one.get(f"model_{at}") is not None]
     links = graph.get(unique_id, {}).get("inputs", {})
     made = [graphs.made(graph, _links(links, at)) for at in places]
     names = arm_names(one["arm_names"], made)
     arms = [_arm(name, at, one, inputs) for name, at in zip(names, places, strict=True)]
-    prompts = chosen_prompts(_together(inputs["prompts"]), _input_folder())
+    prompts = prompts or chosen_prompts(_together(inputs["prompts"]), _input_folder())
     check_texts(arms, len(prompts))
-    sampling = trial.Sampling(
+    folder = folder or folder_of(one["name"])
+    manifest = describe(
+        one["name"],
+        folder,
+        arms,
+        dict(zip(names, made, strict=True)),
+        prompts,
+        chosen_seeds(one["seeds"]),
+        _sampling(one),
+    )
+    begun = trial.start(folder, manifest)
+    metadata = {"prompt": _as_sent(graph), **(extra_pnginfo or {})}
+    return begun, paint_cells(begun, arms, one["vae"], metadata, cells(begun), told)
+
+
+def _sampling(one: Mapping[str, Any]) -> trial.Sampling:
+    return trial.Sampling(
         one["sampler_name"],
         one["scheduler"],
         one["steps"],
@@ -114,20 +136,6 @@ def paint(
         one["height"],
         details={NEGATIVE: one["negative_prompt"]},
     )
-    folder = folder_of(one["name"])
-    manifest = describe(
-        one["name"],
-        folder,
-        arms,
-        dict(zip(names, made, strict=True)),
-        prompts,
-        chosen_seeds(one["seeds"]),
-        sampling,
-    )
-    begun = trial.start(folder, manifest)
-    metadata = {"prompt": _as_sent(graph), **(extra_pnginfo or {})}
-    painted = paint_trial(begun, arms, one["vae"], metadata)
-    return folder, shown(begun, painted)
 
 
 def _as_sent(graph: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,9 +152,7 @@ def _links(inputs: Mapping[str, Any], at: int) -> list[Any]:
     return [inputs.get(f"model_{at}"), text, inputs.get(f"negative_{at}"), inputs.get("vae")]
 
 
-def _arm(name: str, at: int, one: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
-    from ...evaluation.painting.arms import Arm
-
+def _arm(name: str, at: int, one: Mapping[str, Any], inputs: Mapping[str, Any]) -> Arm:
     text, clip = one.get(f"text_{at}"), one.get("clip")
     positive: Sequence[Any] = ()
     if isinstance(text, list):
@@ -156,12 +162,10 @@ def _arm(name: str, at: int, one: Mapping[str, Any], inputs: Mapping[str, Any]) 
     return Arm(name, one[f"model_{at}"], clip, tuple(positive), one.get(f"negative_{at}"))
 
 
-def shown(begun: trial.Trial, painted: int) -> dict[str, Any]:
+def shown(begun: Trial, painted: int) -> dict[str, Any]:
     """The node's own lines, and the first pictures of every arm."""
     manifest = begun.manifest
-    first = [
-        trial.Cell(arm.name, manifest.prompts[0].id, manifest.seeds[0]) for arm in manifest.arms
-    ]
+    first = [Cell(arm.name, manifest.prompts[0].id, manifest.seeds[0]) for arm in manifest.arms]
     output = Path(folder_paths.get_output_directory())
     images = [
         {
