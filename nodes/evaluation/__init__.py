@@ -4,4 +4,12 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-EVALUATION_NODES: list[type[io.ComfyNode]] = []
+from .load_scorer import SoftREPALoadScorer
+from .score import SoftREPAScore
+from .score_trial import SoftREPAScoreTrial
+
+EVALUATION_NODES: list[type[io.ComfyNode]] = [
+    SoftREPALoadScorer,
+    SoftREPAScore,
+    SoftREPAScoreTrial,
+]
