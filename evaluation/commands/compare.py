@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import EvaluationError
+from ..pilot.report import read_votes
 from ..report import analyse
 from ..report.analysis import Comparison
 from ..report.texts import Texts
@@ -17,7 +18,6 @@ from ..report.wording import Scale, percent
 from ..trial import Manifest, Trial
 from ..trial.files import write_whole
 from . import places
-from .report import read_votes
 
 HELP = "set versions side by side, over several trials"
 COLUMNS = ("trial", "arm", "adapter", "measure", "prompts", "difference", "low", "high")
