@@ -228,6 +228,6 @@ def test_per_block_unet_tokens_use_each_block_its_own():
 
 
 def _unet_blocks(golden) -> tuple[str, ...]:
-    from comfyui_softrepa.injection import unet
+    from comfyui_softrepa.injection.architectures import unet
 
     return unet.blocks(golden.patcher.model)

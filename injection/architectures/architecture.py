@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..softrepa.adapter import Adapter
-from .application import BlockTokens
+from ...softrepa.adapter import Adapter
+from ..application import BlockTokens
 
 
 class Architecture(Protocol):

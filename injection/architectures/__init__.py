@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..softrepa.errors import AdapterError
+from ...softrepa.errors import AdapterError
 from . import mmdit, unet
 from .architecture import Architecture
 

@@ -10,10 +10,10 @@ import torch
 from comfy.ldm.modules.diffusionmodules.mmdit import MMDiT
 from torch import Tensor
 
-from ..softrepa.adapter import Adapter
-from .application import BlockTokens
-from .rows import follow_rows
-from .strength import between, is_full
+from ...softrepa.adapter import Adapter
+from ..application import BlockTokens
+from ..rows import follow_rows
+from ..strength import between, is_full
 
 NAME = "mmdit"
 
