@@ -13,8 +13,8 @@ from ..softrepa.families import describe
 from ..softrepa.layers import choose_layers, parse_layers
 from ..softrepa.schedule import Curve, Schedule, table
 from .application import Application, BlockTokens
-from .architecture import Architecture
 from .architectures import architecture_of
+from .architectures.architecture import Architecture
 from .wrapper import PATCHES, apply_model
 
 

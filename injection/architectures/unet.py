@@ -11,11 +11,12 @@ from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor
 
-from ..softrepa.adapter import Adapter
-from .application import BlockTokens
-from .attention_blend import SPANS, AttentionBlend
-from .rows import follow_rows
-from .strength import is_full
+from ...softrepa.adapter import Adapter
+from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 999
+from ..application import BlockTokens
+from ..attention_blend import SPANS, AttentionBlend
+from ..rows import follow_rows
+from ..strength import is_full
 
 NAME = "unet"
 

@@ -10,10 +10,12 @@ import torch
 from comfy.ldm.modules.diffusionmodules.mmdit import MMDiT
 from torch import Tensor
 
-from ..softrepa.adapter import Adapter
-from .application import BlockTokens
-from .rows import follow_rows
-from .strength import between, is_full
+from ...softrepa.adapter import Adapter
+from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 1000
+from ..application import BlockTokens
+from ..joint_sequence import JointSequence
+from ..rows import follow_rows
+from ..strength import between, is_full
 
 NAME = "mmdit"
 
@@ -51,7 +53,9 @@ def add_patches(
     adapter: Adapter,
     tokens: Tensor,
     blocks: Mapping[str, BlockTokens],
+    sequence: JointSequence | None = None,
 ) -> None:
+    """sequence: what grows with the text, where that is more than the text itself."""
     replacements = dict(options.get("patches_replace", {}))
     joint_blocks = dict(replacements.get("dit", {}))
     for name, block in blocks.items():
@@ -61,6 +65,7 @@ def add_patches(
             strength=block.strength,
             append=adapter.placement == "append",
             previous=joint_blocks.get(slot),
+            sequence=sequence,
         )
     replacements["dit"] = joint_blocks
     options["patches_replace"] = replacements
@@ -77,6 +82,7 @@ class JointBlockPatch:
     strength: float | Tensor
     append: bool
     previous: Callable[..., dict[str, Any]] | None
+    sequence: JointSequence | None = None
 
     def __call__(
         self, args: dict[str, Any], extra: dict[str, Any], **others: Any
@@ -91,13 +97,18 @@ class JointBlockPatch:
             options.get("cond_or_uncond") or (),
         ).to(text)
         beside = (text, tokens) if self.append else (tokens, text)
-        with_tokens = run({**args, "txt": torch.cat(beside, dim=1)})
-        with_tokens = {**with_tokens, "txt": self._strip(with_tokens["txt"])}
+        longer = {**args, "txt": torch.cat(beside, dim=1)}
+        if self.sequence is not None:
+            longer |= self.sequence.grown(args, text.shape[1], tokens.shape[1], self.append)
+        if not is_full(self.strength):
+            longer["img"] = args["img"].clone()  # some blocks write into it, and it is used twice
+        with_tokens = run(longer)
+        with_tokens = {**with_tokens, "txt": self._strip(with_tokens.get("txt"))}
         if is_full(self.strength):
             return with_tokens
         plain = run(args)
         blended = {**with_tokens, "img": between(plain["img"], with_tokens["img"], self.strength)}
-        if plain["txt"] is not None:
+        if plain.get("txt") is not None:
             blended["txt"] = between(plain["txt"], with_tokens["txt"], self.strength)
         return blended
 
@@ -109,7 +120,7 @@ class JointBlockPatch:
         return lambda args: self.previous(args, extra, **others)
 
     def _strip(self, text: Tensor | None) -> Tensor | None:
-        if text is None:  # the last joint block gives no text back
+        if text is None:  # the last joint block gives none back, cross-attention never does
             return None
         count = self.tokens.shape[1]
         return text[:, :-count] if self.append else text[:, count:]
