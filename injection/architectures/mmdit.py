@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...softrepa.adapter import Adapter
 from ..application import BlockTokens
+from ..attention_weight import WeighedKeys, lengthened, was_weighed, weigh
 from ..rows import follow_rows
 from ..strength import between, is_full
 
@@ -61,6 +62,7 @@ def add_patches(
             strength=block.strength,
             append=adapter.placement == "append",
             previous=joint_blocks.get(slot),
+            in_attention=block.in_attention,
         )
     replacements["dit"] = joint_blocks
     options["patches_replace"] = replacements
@@ -70,13 +72,16 @@ def add_patches(
 class JointBlockPatch:
     """A replacement for one joint block: the block (or an earlier replacement) with more text.
 
-    tokens: (N or 1, K, W) float32, one row a sample, cast to the text's dtype here.
+    tokens: (N or 1, K, W) float32, one row a sample, cast to the text's dtype here. in_attention:
+    the strength is their weight in the block's attention, text first and then the picture; a blend
+    only where another pack's attention does not take the weight.
     """
 
     tokens: Tensor
     strength: float | Tensor
     append: bool
     previous: Callable[..., dict[str, Any]] | None
+    in_attention: bool = False
 
     def __call__(
         self, args: dict[str, Any], extra: dict[str, Any], **others: Any
@@ -91,15 +96,24 @@ class JointBlockPatch:
             options.get("cond_or_uncond") or (),
         ).to(text)
         beside = (text, tokens) if self.append else (tokens, text)
-        with_tokens = run({**args, "txt": torch.cat(beside, dim=1)})
+        options = lengthened(options, tokens.shape[1], in_front=not self.append)
+        weighed = self.in_attention and not is_full(self.strength)
+        if weighed:
+            options = self._weigh(options, text, args["img"])
+        with_tokens = run({**args, "txt": torch.cat(beside, dim=1), "transformer_options": options})
         with_tokens = {**with_tokens, "txt": self._strip(with_tokens["txt"])}
-        if is_full(self.strength):
+        if is_full(self.strength) or (weighed and was_weighed(options)):
             return with_tokens
         plain = run(args)
         blended = {**with_tokens, "img": between(plain["img"], with_tokens["img"], self.strength)}
         if plain["txt"] is not None:
             blended["txt"] = between(plain["txt"], with_tokens["txt"], self.strength)
         return blended
+
+    def _weigh(self, options: Mapping[str, Any], text: Tensor, image: Tensor) -> dict[str, Any]:
+        count = self.tokens.shape[1]
+        keys = WeighedKeys(text.shape[1] if self.append else 0, count, self.strength)
+        return weigh(options, (keys,), text.shape[1] + count + image.shape[1])
 
     def _previous(
         self, extra: dict[str, Any], others: dict[str, Any]
