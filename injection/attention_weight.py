@@ -81,14 +81,14 @@ def weigh(options: Mapping[str, Any], keys: tuple[WeighedKeys, ...], length: int
     return {**options, OVERRIDE: weighed_attention, WEIGHTS: weights}
 
 
-def lengthened(options: Mapping[str, Any], count: int, in_front: bool) -> Mapping[str, Any]:
-    """The options for a call with `count` keys more, before or behind those that are weighed."""
+def lengthened(options: Mapping[str, Any], count: int, at: int) -> Mapping[str, Any]:
+    """The options for a call with `count` keys more, put before key number `at`."""
     there = options.get(WEIGHTS)
     if there is None:
         return options
-    keys = there.keys
-    if in_front:
-        keys = tuple(replace(each, start=each.start + count) for each in keys)
+    keys = tuple(
+        replace(each, start=each.start + count) if each.start >= at else each for each in there.keys
+    )
     return {**options, WEIGHTS: replace(there, keys=keys, length=there.length + count)}
 
 

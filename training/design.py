@@ -9,6 +9,7 @@ from torch import Tensor
 from ..injection.architectures import architecture_of
 from ..softrepa.adapter import PLACEMENTS
 from ..softrepa.errors import AdapterError
+from ..softrepa.families import describe
 from ..softrepa.layers import choose_layers, parse_layers
 from .errors import BadInput
 from .objectives import OBJECTIVES
@@ -24,6 +25,12 @@ def family(model: Any) -> str:
         architecture = architecture_of(model)
     except AdapterError as error:
         raise BadInput(str(error)) from None
+    if architecture.NAME not in ("mmdit", "unet"):
+        found = describe(architecture.NAME, architecture.widths(model)[0])
+        raise BadInput(
+            f"This model is {found}, which adapters can act on but cannot be trained for yet: name "
+            "an SD1.x, SD2.x, SDXL or SD3 model."
+        )
     return family_of(architecture.NAME, architecture.widths(model)[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -15,10 +15,13 @@ from ..application import BlockTokens
 class Architecture(Protocol):
     """One module an architecture.
 
-    NAME: the key of `softrepa.adapter.PLACEMENTS` it serves.
+    NAME: the key of `softrepa.adapter.PLACEMENTS` it serves. bucket: the timestep bucket of each
+    sample, (time (B,), how many) -> (B,) int64, of the time that the network itself is given
+    (`model_sampling.timestep`): 0 ... 1000 for some networks, sigma in 0 ... 1 for others.
     """
 
     NAME: str
+    bucket: Callable[[Tensor, int], Tensor]
 
     def matches(self, model: torch.nn.Module) -> bool:
         """Whether this `comfy.model_base.BaseModel` is of the architecture."""

@@ -11,8 +11,10 @@ from comfy.ldm.modules.diffusionmodules.mmdit import MMDiT
 from torch import Tensor
 
 from ...softrepa.adapter import Adapter
+from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 1000
 from ..application import BlockTokens
 from ..attention_weight import WeighedKeys, lengthened, was_weighed, weigh
+from ..joint_sequence import JointSequence
 from ..rows import follow_rows
 from ..strength import between, is_full
 
@@ -52,7 +54,9 @@ def add_patches(
     adapter: Adapter,
     tokens: Tensor,
     blocks: Mapping[str, BlockTokens],
+    sequence: JointSequence | None = None,
 ) -> None:
+    """sequence: what grows with the text, where that is more than the text itself."""
     replacements = dict(options.get("patches_replace", {}))
     joint_blocks = dict(replacements.get("dit", {}))
     for name, block in blocks.items():
@@ -62,6 +66,7 @@ def add_patches(
             strength=block.strength,
             append=adapter.placement == "append",
             previous=joint_blocks.get(slot),
+            sequence=sequence,
             in_attention=block.in_attention,
         )
     replacements["dit"] = joint_blocks
@@ -73,14 +78,14 @@ class JointBlockPatch:
     """A replacement for one joint block: the block (or an earlier replacement) with more text.
 
     tokens: (N or 1, K, W) float32, one row a sample, cast to the text's dtype here. in_attention:
-    the strength is their weight in the block's attention, text first and then the picture; a blend
-    only where another pack's attention does not take the weight.
+    the strength is their weight in the block's attention; a blend only where that does not take it.
     """
 
     tokens: Tensor
     strength: float | Tensor
     append: bool
     previous: Callable[..., dict[str, Any]] | None
+    sequence: JointSequence | None = None
     in_attention: bool = False
 
     def __call__(
@@ -96,24 +101,35 @@ class JointBlockPatch:
             options.get("cond_or_uncond") or (),
         ).to(text)
         beside = (text, tokens) if self.append else (tokens, text)
-        options = lengthened(options, tokens.shape[1], in_front=not self.append)
+        longer = {**args, "txt": torch.cat(beside, dim=1)}
+        if self.sequence is not None:
+            longer |= self.sequence.grown(args, text.shape[1], tokens.shape[1], self.append)
         weighed = self.in_attention and not is_full(self.strength)
-        if weighed:
-            options = self._weigh(options, text, args["img"])
-        with_tokens = run({**args, "txt": torch.cat(beside, dim=1), "transformer_options": options})
-        with_tokens = {**with_tokens, "txt": self._strip(with_tokens["txt"])}
+        options = self._options(options, text, args["img"], weighed)
+        longer["transformer_options"] = options
+        if not is_full(self.strength):
+            longer["img"] = args["img"].clone()  # some blocks write into it, and it is used twice
+        with_tokens = run(longer)
+        with_tokens = {**with_tokens, "txt": self._strip(with_tokens.get("txt"))}
         if is_full(self.strength) or (weighed and was_weighed(options)):
             return with_tokens
         plain = run(args)
         blended = {**with_tokens, "img": between(plain["img"], with_tokens["img"], self.strength)}
-        if plain["txt"] is not None:
+        if plain.get("txt") is not None:
             blended["txt"] = between(plain["txt"], with_tokens["txt"], self.strength)
         return blended
 
-    def _weigh(self, options: Mapping[str, Any], text: Tensor, image: Tensor) -> dict[str, Any]:
+    def _options(
+        self, options: Mapping[str, Any], text: Tensor, image: Tensor, weighed: bool
+    ) -> Mapping[str, Any]:
+        """The call's options, which tell the block's attention how much the tokens weigh."""
         count = self.tokens.shape[1]
-        keys = WeighedKeys(text.shape[1] if self.append else 0, count, self.strength)
-        return weigh(options, (keys,), text.shape[1] + count + image.shape[1])
+        sequence = self.sequence or JointSequence()
+        at, keys = sequence.place(text.shape[1], image.shape[1], self.append)
+        options = lengthened(options, count, at)
+        if not weighed:
+            return options
+        return weigh(options, (WeighedKeys(at, count, self.strength),), keys + count)
 
     def _previous(
         self, extra: dict[str, Any], others: dict[str, Any]
@@ -123,7 +139,7 @@ class JointBlockPatch:
         return lambda args: self.previous(args, extra, **others)
 
     def _strip(self, text: Tensor | None) -> Tensor | None:
-        if text is None:  # the last joint block gives no text back
+        if text is None:  # the last joint block gives none back, cross-attention never does
             return None
         count = self.tokens.shape[1]
         return text[:, :-count] if self.append else text[:, count:]

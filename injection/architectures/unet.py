@@ -12,6 +12,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor
 
 from ...softrepa.adapter import Adapter
+from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 999
 from ..application import BlockTokens
 from ..attention_blend import SPANS, AttentionBlend, Span
 from ..rows import follow_rows

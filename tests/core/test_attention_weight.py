@@ -16,8 +16,9 @@ from comfyui_softrepa.injection.architectures.mmdit import JointBlockPatch
 from comfyui_softrepa.injection.attention_weight import WeighedKeys, was_weighed, weigh
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.schedule import SoftREPASchedule
+from comfyui_softrepa.softrepa.adapter import PLACEMENTS
 from comfyui_softrepa.softrepa.errors import AdapterError
-from comfyui_softrepa.tests import adapters, golden_models
+from comfyui_softrepa.tests import adapters, golden_models, small_models
 from comfyui_softrepa.tests.golden_models import relative_error
 
 STEMS = ("sd15_timed_100", "sdxl_110", "sd3_d3l2_192_timed")
@@ -240,6 +241,43 @@ def test_an_attention_that_takes_no_weight_is_blended():
         for how in ("attention", "blend")
     )
     assert torch.equal(found, expected)
+
+
+WITHOUT_POSITIONS = ("flux", "chroma", "hunyuan_image", "wan", "aura_flow")
+"""Where two equal tokens are two equal keys; others count their positions, or have hooks."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_POSITIONS)
+@pytest.mark.parametrize("append", [False, True])
+def test_other_networks_with_blocks_to_replace_count_too(name, append):
+    if not small_models.there(name):
+        pytest.skip("this ComfyUI has no such model")
+    small = small_models.load(name)
+    adapter = small.adapter(timed=False, scale=2.0)
+    if append and "append" not in PLACEMENTS[adapter.architecture]:
+        pytest.skip("its tokens have one place")
+    adapter = dataclasses.replace(adapter, placement="append" if append else adapter.placement)
+    found, expected = (
+        small.predict(apply(small, *each)) for each in ((adapter, 3.0), (times(adapter, 3), 1.0))
+    )
+    assert relative_error(found, expected) < 1e-5
+    assert relative_error(found, small.predict(apply(small, adapter))) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["flux2", "qwen_image", "lumina", "anima"])
+def test_half_lies_between_everywhere(name):
+    if not small_models.there(name):
+        pytest.skip("this ComfyUI has no such model")
+    small = small_models.load(name)
+    adapter = small.adapter(scale=2.0)
+    plain, full = small.predict(), small.predict(apply(small, adapter))
+    half = small.predict(apply(small, adapter, 0.5))
+    whole = (full - plain).norm()
+    assert 0.05 * whole < (half - plain).norm() < 0.95 * whole
+    assert 0.05 * whole < (half - full).norm() < 0.95 * whole
+    once = name in ("flux2", "qwen_image")
+    blend = small.predict(apply(small, adapter, 0.5, how="blend"))
+    assert torch.equal(half, blend) is not once
 
 
 def test_below_zero_is_refused(golden):
