@@ -93,7 +93,9 @@ def tests(session: nox.Session) -> None:
     session.env["OMP_NUM_THREADS"] = "1"
     _run(session, "-m", "ruff", "check", ".")
     _run(session, "host/chromium.py")
-    _run(session, "-m", "pytest", "tests", *session.posargs)
+    # Two processes, each with a server of its own: `-n 0` for one, and any other number.
+    split = ("-n", "2", "--dist", "loadgroup")
+    _run(session, "-m", "pytest", "tests", *split, *session.posargs)
 
 
 @nox.session(requires=["host"])

@@ -58,7 +58,8 @@ def decided(trial: Trial, plan: Plan, votes: Iterable[Vote]) -> Decided:
     scored = next(iter(compare_scores(mine, manifest.prompts, *pair)), None)
     all_pairs = len(manifest.prompts) * len(manifest.seeds)
     pairs = len(scored.by_pair) if scored else 0
-    seen = Measured(counted, later, _weights(mine), stale)
+    complete = voted is not None and voted.decision.decisive >= plan.planned
+    seen = Measured(counted, later, complete, _weights(mine), stale)
     open_items = unticked(trial.folder)
     return Decided(
         plan=plan,

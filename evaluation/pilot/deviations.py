@@ -22,10 +22,12 @@ class Deviation:
 @dataclass(frozen=True)
 class Measured:
     """What a decision rested on. counted: the pair's votes up to the planned number. later: how
-    many decisive ones came after them. weights: hashes that the planned scorer worked with."""
+    many decisive ones came after them. complete: all planned ones are there. weights: hashes of
+    what the planned scorer worked with. stale: scores whose pictures changed."""
 
     counted: Sequence[Vote]
     later: int
+    complete: bool
     weights: Sequence[str]
     stale: int
 
@@ -78,7 +80,7 @@ def _of_votes(plan: Plan, seen: Measured, looks: Sequence[Look]) -> Iterator[Dev
         planned = {_folded(name): name for name in plan.voters}
         away = [name for key, name in planned.items() if key not in voters]
         others = [name for key, name in voters.items() if key not in planned]
-        if voters and away:
+        if seen.complete and away:
             yield _deviation("away", names=_listed(away))
         if planned and others:
             yield _deviation("others", names=_listed(others))

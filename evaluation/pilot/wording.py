@@ -8,7 +8,7 @@ from typing import Any
 
 from ..report.parts.pilot import PilotAnswer
 from ..report.texts import Texts, languages
-from ..report.wording import UNKNOWN, Scale, percent
+from ..report.wording import UNKNOWN, Scale, by_plan_alone, p_value, percent
 from ..statistics.verdict import NOT_YET
 from ..trial import Trial
 from ..votes.vote import Vote
@@ -68,8 +68,11 @@ def _sentence(found: Decided, texts: Texts) -> str:
             return texts.say("votes_few", **names, decisive=0)
         decision = found.votes.decision
         low, high = decision.anytime.interval
+        if reason in ("gain", "loss") and by_plan_alone(decision):
+            reason = f"{reason}_planned"
         return texts.say(
             f"votes_{reason}", **names, won=decision.won, decisive=decision.decisive,
+            p=p_value(decision.p or 0.0),
             share=percent(decision.share), low=percent(low), high=percent(high),
             go=percent(plan.go), no_go=percent(plan.no_go),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import TrialError
 from ..statistics.agreement import follows
 from ..statistics.rates import Rate
-from ..trial import Cell, Manifest, Trial
+from ..trial import Cell, Manifest, Score, Trial
 from .cost import Cost, costs
 from .scores import ScorerResult, compare_scores, scorers
 from .votes import Vote, VoteResult, compare_votes
@@ -63,7 +63,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All of a trial. `weights`: by scorer, the hashes of what it was made of."""
+    """All of a trial. `weights`: by scorer, the hashes of what it was made of. `scores`: those that
+    hold."""
 
     manifest: Manifest
     comparisons: tuple[Comparison, ...]
@@ -72,6 +73,7 @@ class Analysis:
     weights: Mapping[str, tuple[str, ...]]
     warnings: tuple[Warned, ...]
     costs: tuple[Cost, ...] = ()
+    scores: tuple[Score, ...] = ()
 
 
 def analyse(
@@ -111,7 +113,9 @@ def analyse(
         name: tuple(dict.fromkeys(s.weights for s in scores if s.scorer == name)) for name in names
     }
     warnings = _of_trial(len(cells) - painted, stale, weights)
-    return Analysis(manifest, comparisons, len(cells), painted, weights, warnings, costs(trial))
+    return Analysis(
+        manifest, comparisons, len(cells), painted, weights, warnings, costs(trial), tuple(scores)
+    )
 
 
 def _of_trial(

@@ -114,17 +114,21 @@ def sha256(path: Path) -> str:
     if not path.is_dir():
         return _sha256_of_file(*_state(path))
     digest = hashlib.sha256()
-    for each in sorted(path.rglob("*")):
-        if each.is_file() and not each.name.startswith("."):
-            found = _sha256_of_file(*_state(each))
-            digest.update(f"{each.relative_to(path).as_posix()}\0{found}\n".encode())
+    for each in _parts(path):
+        found = _sha256_of_file(*_state(each))
+        digest.update(f"{each.relative_to(path).as_posix()}\0{found}\n".encode())
     return digest.hexdigest()
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files of a folder in order, without the hidden ones that download tools leave."""
+    found = (each for each in sorted(path.rglob("*")) if each.is_file())
+    return [e for e in found if not any(p.startswith(".") for p in e.relative_to(path).parts)]
 
 
 def state(path: Path) -> list[tuple[int, int, int]]:
     """What changes when a file, or one of a folder's, changes on disk; nothing of the machine."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [_state(each)[1:] for each in files if each.is_file()]
+    return [_state(each)[1:] for each in (_parts(path) if path.is_dir() else [path])]
 
 
 def _state(path: Path) -> tuple[Path, int, int, int]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import random
+import signal
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +22,7 @@ from comfyui_softrepa.tests.evaluation import made
 
 SCENES = world.held_out_scenes(8, seed=5)
 ARMS = ("right", "wrong")
+CAPTIONS = [world.caption(scene) for scene in SCENES]
 
 
 def drawn(cell: trial.Cell) -> bytes:
@@ -32,8 +38,8 @@ def drawn(cell: trial.Cell) -> bytes:
 def of_the_world(tmp_path) -> trial.Trial:
     """A trial on the demo world; one arm is always right, the other never."""
     manifest = made.manifest(prompts=len(SCENES), arms=ARMS)
-    prompts = zip(manifest.prompts, SCENES, strict=True)
-    told = tuple(replace(prompt, text=world.caption(scene)) for prompt, scene in prompts)
+    prompts = zip(manifest.prompts, CAPTIONS, strict=True)
+    told = tuple(replace(prompt, text=text) for prompt, text in prompts)
     begun = trial.start(tmp_path / "trial", replace(manifest, prompts=told))
     for cell in begun.cells():
         begun.write(cell, drawn(cell))
@@ -90,3 +96,34 @@ def test_bad_input_is_one_sentence(of_the_world, tmp_path, capsys):
         assert said in error and error.count("\n") == 1
     with pytest.raises(ScorerError, match="cannot be read"):
         decode(b"no picture")
+
+
+def test_killed_at_twenty_moments_and_gone_on_with(of_the_world):
+    """Each run is killed a moment after some of its batches; the last one is left to end."""
+    scores, moments = of_the_world.folder / "scores.jsonl", random.Random(0)
+    judge = load("judge")
+    judge.score([decode(drawn(cell)) for cell in [next(of_the_world.cells())]], [CAPTIONS[0]])
+    for _ in range(20):
+        # A child of this process has everything loaded: it is killed while it scores.
+        child, wanted = os.fork(), lines(scores) + moments.randint(0, 2)
+        if not child:
+            score_trial(of_the_world, judge, batch=1)
+            os._exit(0)
+        while lines(scores) < wanted and not os.waitid(
+            os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT
+        ):
+            time.sleep(0.001)
+        time.sleep(moments.random() * 0.02)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    left = lines(scores)
+    assert 0 < left
+    with scores.open("ab") as file:
+        file.write(b'{"arm": "right", "prompt": "00')  # The most that a kill leaves behind.
+    assert score_trial(of_the_world, judge).kept == left
+    assert lines(scores) == len(of_the_world.scores()) == 32
+    assert {(s.arm, s.value) for s in of_the_world.scores()} == {("right", 1.0), ("wrong", 0.0)}
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0

@@ -19,7 +19,7 @@ def picture_pair(comparison: Comparison, pair: tuple[str, int], trial: Trial, te
         shown = f'<img src="{url}" alt="">' if url else f"<span>{UNKNOWN}</span>"
         sides += f"<div>{shown}<small>{escaped(cell.arm)}</small></div>"
     values = [
-        f"{r.scorer} {Scale(r, texts).difference(r.by_pair[pair], False)}"
+        f"{r.scorer} {Scale(r, texts).difference(r.by_pair[pair])}"
         for r in comparison.scorers
         if pair in r.by_pair
     ]
