@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import TrialError
+from ..pilot import NAME
 from ..trial import Trial, open_trial
 from ..trial.folder import MANIFEST
 
@@ -31,13 +32,15 @@ def named_trial(name: str, comfyui: str | None) -> Trial:
     raise TrialError(f"There is no trial {name}: no {MANIFEST} lies in {looked}.")
 
 
-def new_trial(name: str, comfyui: str | None) -> Path:
-    """Where a trial of that name lies or will: a folder, or below ComfyUI's output if there is
-    no such folder here and one is known."""
-    place = Path(name)
-    if place.is_absolute() or len(place.parts) != 1 or place.is_dir():
-        return place
-    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), place)
+def pilot_folder(name: str, comfyui: str | None) -> Path:
+    """Where a pilot's plan lies or will: a path, or a name in ComfyUI's output where one is known,
+    unless a plan or a trial of that name lies here."""
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) != 1:
+        return path
+    if any((path / file).is_file() for file in (MANIFEST, NAME)):
+        return path
+    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), path)
 
 
 def _comfyuis(flag: str | None) -> list[Path]:
