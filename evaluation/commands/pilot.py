@@ -26,13 +26,13 @@ HELP = "plan a pilot, check the plan, decide by it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    init = steps.add_parser("init", help=f"write {NAME} and a checklist, to be filled in")
+    init = steps.add_parser("init", help=f"write {NAME}, prompts and a checklist")
     init.add_argument("folder", help="the trial's folder, or its name in ComfyUI's output")
     init.add_argument("--question", metavar="TEXT", help="what the pilot is to find out")
-    init.add_argument("--base", default="base", metavar="ARM", help="the arm in use today")
+    init.add_argument("--base", default="bare", metavar="ARM", help="the arm in use today")
     init.add_argument("--candidate", default="SoftREPA", metavar="ARM", help="the arm to decide on")
     init.add_argument("--adapter", metavar="FILE", help="the candidate's adapter, to fix its hash")
-    init.add_argument("--prompts", metavar="FILE", help="suite:en, suite:ja, or your own file")
+    init.add_argument("--prompts", metavar="FILE", help="your own, or suite-en, suite-ja")
     init.add_argument("--count", type=int, metavar="N", help="prompts (default: as many as needed)")
     init.add_argument("--seeds", type=int, nargs="+", default=[1], metavar="SEED")
     init.add_argument(
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    folder = places.new_trial(arguments.folder, arguments.comfyui)
+    folder = places.pilot_folder(arguments.folder, arguments.comfyui)
     path = write_draft(
         folder,
         Choices(
@@ -96,7 +96,7 @@ def _digest(name: str | None) -> str | None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    folder = places.new_trial(arguments.trial, arguments.comfyui)
+    folder = places.pilot_folder(arguments.trial, arguments.comfyui)
     plan = read_plan(folder / NAME)
     for line in check(plan, folder, language_of(plan, arguments.language)):
         print(line)
@@ -104,7 +104,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _decide(arguments: argparse.Namespace) -> int:
-    folder = places.new_trial(arguments.trial, arguments.comfyui)
+    folder = places.pilot_folder(arguments.trial, arguments.comfyui)
     if (folder / NAME).is_file() and not (folder / MANIFEST).exists():
         answer = unpainted(read_plan(folder / NAME), arguments.language)
         return _told(answer, arguments.json)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import EvaluationError, TrialError
+from ..pilot import NAME
 from ..trial import Trial, open_trial
 from ..trial.folder import MANIFEST
 
@@ -55,6 +56,17 @@ def output(comfyui: str | None) -> Path:
     for folder in _comfyuis(comfyui):
         return folder / OUTPUT
     raise EvaluationError("There is no ComfyUI here: name it with --comfyui or COMFYUI_PATH.")
+
+
+def pilot_folder(name: str, comfyui: str | None) -> Path:
+    """Where a pilot's plan lies or will: a path, or a name in ComfyUI's output where one is known,
+    unless a plan or a trial of that name lies here."""
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) != 1:
+        return path
+    if any((path / file).is_file() for file in (MANIFEST, NAME)):
+        return path
+    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), path)
 
 
 def _comfyuis(flag: str | None) -> list[Path]:

@@ -82,7 +82,7 @@ def test_nothing_in_a_plan_gets_out_of_its_place(begun, capsys):
         begun.folder / "pilot.toml", ('"Does it help?"', words), ('"votes"', words),
         ("voters = []", f"voters = [{words}]"), ('decides = ""', f"decides = {words}"),
         ('kpi = ""', f"kpi = {words}"), ('target = ""', f"target = {words}"),
-        ("suite:en", "../../../etc/passwd"),
+        ("suite-en", "../../../etc/passwd"),
     )  # fmt: skip
     (begun.folder / "pilot.md").write_text(f"- [ ] {HTML}\n" + "- [ ] **" * 100_000)
     (begun.folder / "looks.jsonl").write_text(

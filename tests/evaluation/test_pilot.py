@@ -14,7 +14,9 @@ from comfyui_softrepa.evaluation.cli import main
 from comfyui_softrepa.evaluation.errors import TrialError
 from comfyui_softrepa.evaluation.pilot import looks
 from comfyui_softrepa.evaluation.pilot.decision import counted_votes, decided
+from comfyui_softrepa.evaluation.pilot.plan import spread
 from comfyui_softrepa.evaluation.pilot.wording import FOLDER, pilot_answer
+from comfyui_softrepa.evaluation.prompts import read_prompts, suite
 from comfyui_softrepa.evaluation.report.texts import languages
 from comfyui_softrepa.evaluation.trial import Trial
 from comfyui_softrepa.evaluation.votes import voting
@@ -212,7 +214,7 @@ def test_a_pilot_by_a_scorer(tmp_path):
         (["init", "old"], "is there already"),
         (["init", "new", "--expected", "0.5"], "cannot be told from a half"),
         (["init", "new", "--measure", "clip", "--expected", "0.0001"], "more than 20000 prompts"),
-        (["init", "new", "--prompts", "suite:fr"], "no suite"),
+        (["init", "new", "--prompts", "suite-fr"], "no suite"),
         (["init", "new", "--count", "999"], "holds 240 prompts"),
         (["init", "new", "--base", "a/b"], "base cannot be the name of a folder"),
         (["init", "new", "--base", "SoftREPA"], "twice"),
@@ -247,9 +249,28 @@ def test_a_draft_is_a_plan_that_checks_out(tmp_path, monkeypatch, capsys, langua
     again = said(capsys, "check", "mine")
     assert told.startswith(again)
     path = tmp_path / "mine" / "pilot.toml"
-    path.write_text(path.read_text().replace(f'"suite:{language}"', '"own.txt"'))
+    path.write_text(path.read_text().replace('"prompts.jsonl"', '"own.txt"'))
     (tmp_path / "mine" / "own.txt").write_text("\n".join(f"{n} cats" for n in range(40)))
     assert "own.txt" in said(capsys, "check", "mine", "--language", language)
+
+
+def test_the_prompts_lie_beside_the_plan(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    said(capsys, "init", str(folder), "--count", "16")
+    listed = spread(suite("en"), 16, "suite")
+    assert read_prompts(folder / "prompts.jsonl") == listed
+    read = pilot.read_plan(folder / "pilot.toml")
+    assert read.prompts_sha256 == pilot.fingerprint(read_prompts(folder / "prompts.jsonl"))
+    # Prompts that somebody wrote there stay as they are.
+    (folder / "pilot.toml").unlink()
+    own = folder / "prompts.jsonl"
+    own.write_text("".join(f'{{"prompt": "{n} cats"}}\n' for n in range(20)))
+    before = own.read_bytes()
+    assert main(["pilot", "init", str(folder)]) == 2
+    assert "name it with --prompts" in capsys.readouterr().err
+    said(capsys, "init", str(folder), "--prompts", str(own), "--count", "20")
+    assert own.read_bytes() == before
+    assert pilot.read_plan(folder / "pilot.toml").count == 20
 
 
 def test_a_plan_that_cannot_work_is_told(tmp_path, capsys):
