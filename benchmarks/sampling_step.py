@@ -1,7 +1,9 @@
-"""A patched against an unpatched sampling step at real SD1.5 width; what an adapter costs to load.
+"""Patched against unpatched sampling steps; what an adapter costs to load.
 
-Random weights, 512 x 512 pixels, one branch of guidance a call
-(both cost the same). The two are timed in turn, and the ratio is taken pair by pair.
+SD1.5 at its real width, and an SD3 of half the width and depth (768, 12 blocks) with an adapter for
+its first five; random weights, 512 x 512 pixels, one branch of guidance a call (both cost the
+same). At strength 1, at 0.5 as a blend, and at 0.5 as the weight in attention. Each is timed in
+turn with the bare model, and the ratio is taken pair by pair.
 Run: python noxfile.py benchmarks sampling_step
 """
 
@@ -12,57 +14,81 @@ import runpy
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PACK = Path(__file__).resolve().parent.parent / "host" / "pack.py"
 PAIRS = int(os.environ.get("SOFTREPA_BENCHMARK_PAIRS", "9"))
+USES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("strength 1", {}),
+    ("strength 0.5, blend", {"strength": 0.5}),
+    ("strength 0.5, attention", {"strength": 0.5, "strength_as": "attention"}),
+)
 
 
 def main() -> None:
     runpy.run_path(str(PACK))["start"]()
-    import comfy.model_patcher
     import comfy.supported_models
     import torch
-    from comfyui_softrepa import injection
     from comfyui_softrepa.softrepa import files
     from comfyui_softrepa.tests.adapters import random_adapter
 
-    config = comfy.supported_models.SD15(SD15_CONFIG)
-    config.unet_config = {**SD15_CONFIG, "dtype": torch.float32}
-    model = config.get_model({}, device=None)
+    adapter = random_adapter("unet", 768, 1)
+    print(_loading(adapter, files))
+    inputs = {"x": torch.randn(1, 4, 64, 64), "c_crossattn": torch.randn(1, 77, 768)}
+    _compare("SD1.5 width", comfy.supported_models.SD15, SD15_CONFIG, adapter, inputs, 5.0)
+    inputs = {
+        "x": torch.randn(1, 16, 64, 64),
+        "c_crossattn": torch.randn(1, 154, 4096),
+        "y": torch.randn(1, 2048),
+    }
+    adapter = random_adapter("mmdit", 768, 5)
+    _compare("SD3, half size", comfy.supported_models.SD3, SD3_CONFIG, adapter, inputs, 0.7)
+
+
+def _compare(
+    name: str, kind: Any, config: dict[str, Any], adapter: Any, inputs: dict[str, Any], sigma: float
+) -> None:
+    """Prints a line for each of USES."""
+    import comfy.model_patcher
+    import torch
+    from comfyui_softrepa import injection
+
+    made = kind({**config})
+    made.unet_config = {**config, "dtype": torch.float32}
+    model = made.get_model({}, device=None)
     torch.manual_seed(0)
     for parameter in model.diffusion_model.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     cpu = torch.device("cpu")
     patcher = comfy.model_patcher.ModelPatcher(model, cpu, cpu)
-    adapter = random_adapter("unet", 768, 1)
-    load = _loading(adapter, files)
-    patched = injection.apply(patcher, injection.make_application(model, adapter))
 
-    x, context = torch.randn(1, 4, 64, 64), torch.randn(1, 77, 768)
-    sigma = torch.tensor([5.0])
-
-    def step(which: comfy.model_patcher.ModelPatcher) -> float:
+    def step(which: Any) -> float:
         options = which.model_options["transformer_options"]
         begin = time.perf_counter()
         with torch.no_grad():
-            model.apply_model(x, sigma, c_crossattn=context, transformer_options=options)
+            model.apply_model(t=torch.tensor([sigma]), transformer_options=options, **inputs)
         return time.perf_counter() - begin
 
-    step(patcher), step(patched)
+    for use, settings in USES:
+        application = injection.make_application(model, adapter, **settings)
+        print(f"{name}, {use}: {_in_turn(step, patcher, injection.apply(patcher, application))}")
+
+
+def _in_turn(step: Callable[[Any], float], plain: Any, patched: Any) -> str:
+    step(plain), step(patched)
     pairs = []
     for index in range(PAIRS):
-        order = (patcher, patched) if index % 2 == 0 else (patched, patcher)
+        order = (plain, patched) if index % 2 == 0 else (patched, plain)
         first, second = (step(which) for which in order)
         pairs.append((first, second) if index % 2 == 0 else (second, first))
     ratios = sorted(with_tokens / plain for plain, with_tokens in pairs)
-    plain = statistics.median(plain for plain, _ in pairs)
-    print(
-        f"sampling step, SD1.5 width, 512 x 512, {PAIRS} pairs in turn: patched / plain "
-        f"median {statistics.median(ratios):.4f} (min {ratios[0]:.4f}, max {ratios[-1]:.4f}); "
-        f"plain step {plain:.2f} s"
+    seconds = statistics.median(plain for plain, _ in pairs)
+    return (
+        f"patched / plain, {PAIRS} pairs in turn: median {statistics.median(ratios):.4f} "
+        f"(min {ratios[0]:.4f}, max {ratios[-1]:.4f}); plain step {seconds:.2f} s"
     )
-    print(load)
 
 
 def _loading(adapter, files) -> str:
@@ -101,6 +127,22 @@ SD15_CONFIG = {
     "use_temporal_attention": False,
 }
 """ComfyUI's own configuration of SD1.5's U-Net."""
+SD3_CONFIG = {
+    "in_channels": 16,
+    "patch_size": 2,
+    "out_channels": 16,
+    "depth": 12,
+    "input_size": None,
+    "adm_in_channels": 2048,
+    "context_embedder_config": {
+        "target": "torch.nn.Linear",
+        "params": {"in_features": 4096, "out_features": 768},
+    },
+    "num_patches": 36864,
+    "pos_embed_max_size": 192,
+    "pos_embed_scaling_factor": None,
+}
+"""ComfyUI's configuration of SD3 medium, with 12 blocks in place of 24."""
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def _add(
         model.model_sampling.timestep(sigma).float(),
         application.bank,
         architecture.embedder(adapter, model, _compute_dtype(model)),
+        architecture.bucket,
     )
     blocks = application.blocks_at(sigma, model.model_sampling)
     architecture.add_patches(options, model, adapter, tokens, blocks)

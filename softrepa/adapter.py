@@ -17,6 +17,14 @@ PLACEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mmdit": ("prepend", "append"),
         "unet": ("after_bos",),
         "anima": ("front_of_padding", "end_of_sequence"),
+        "flux": ("prepend", "append"),
+        "flux2": ("append",),
+        "chroma": ("prepend", "append"),
+        "qwen_image": ("append",),
+        "lumina": ("prepend",),
+        "hunyuan_image": ("prepend", "append"),
+        "wan": ("append", "prepend"),
+        "aura_flow": ("prepend", "append"),
     }
 )
 """Where the soft tokens go in the text sequence, per architecture; the first is the default."""
@@ -32,8 +40,8 @@ class Adapter:
     offsets: (1 or banks, T, L, W) float32, added at timestep bucket 0 <= b < T at width W; or None.
     architecture: a key of PLACEMENTS.
     placement: one of PLACEMENTS[architecture].
-    layers: the blocks it was trained for, by name: "0", "1", ... for MMDiT and Anima; "input",
-        "middle", "output" or one block such as "input.4" for U-Nets. Has L entries unless L is 1.
+    layers: the blocks it was trained for, by name: "input", "middle", "output" or one block such
+        as "input.4" for U-Nets; "0", "1", ... for all others. Has L entries unless L is 1.
     metadata: what the file says about itself, strings to strings.
 
     Raises AdapterError where shapes and description contradict each other.

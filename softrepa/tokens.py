@@ -10,7 +10,7 @@ from torch import Tensor
 from .adapter import Adapter
 
 TRAINED_STEPS = 1000
-"""Timesteps the networks are given run over 0 ... 1000, for SD1.5, SDXL and SD3 alike."""
+"""Timesteps run over 0 ... 1000 in SD1.5, SDXL, SD3 and some others; the rest are given sigma."""
 
 
 def bucket(timestep: Tensor, buckets: int) -> Tensor:
@@ -25,16 +25,27 @@ def bucket(timestep: Tensor, buckets: int) -> Tensor:
     return (step * buckets // TRAINED_STEPS).clamp(0, buckets - 1)
 
 
+def bucket_of_sigma(sigma: Tensor, buckets: int) -> Tensor:
+    """Timestep bucket of each sample where the network is given sigma: floor(sigma * buckets).
+
+    sigma: (B,), 0 ... 1. Returns (B,) int64. Nothing is rounded first: anima_lora's trainer has 14
+    buckets, whose edges are no thousandths.
+    """
+    return (sigma.float() * buckets).floor().to(torch.int64).clamp(0, buckets - 1)
+
+
 def soft_tokens(
     adapter: Adapter,
     timestep: Tensor,
     bank: int | Tensor = 0,
     embed: Callable[[Tensor], Tensor] | None = None,
+    bucket_of: Callable[[Tensor, int], Tensor] = bucket,
 ) -> Tensor:
     """The soft tokens of every block at these timesteps: tokens[k] (embedded) + offset[bucket][k].
 
-    timestep: (B,), on the adapter's device. bank: 0 for psi+, 1 for psi-, or (B,) int64, one a
-    sample. embed: the model's context embedder where the tokens are as wide as the raw context.
+    timestep: (B,), on the adapter's device: what the network is given, as `bucket_of` takes it.
+    bank: 0 for psi+, 1 for psi-, or (B,) int64, one a sample. embed: the model's context embedder
+    where the tokens are as wide as the raw context.
     Returns (B or 1, L, K, W) float32; differentiable in the adapter's tensors. The first dimension
     is 1 where neither time nor bank distinguishes the samples.
     """
@@ -45,6 +56,6 @@ def soft_tokens(
         tokens = embed(tokens).to(torch.float32)
     if adapter.offsets is None:
         return tokens
-    step = bucket(timestep, adapter.buckets)
+    step = bucket_of(timestep, adapter.buckets)
     offsets = adapter.offsets[bank if adapter.offsets.shape[0] > 1 else 0, step]
     return tokens + offsets.unsqueeze(2)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-from comfyui_softrepa.softrepa.adapter import Adapter
+from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
 
 
 def random_adapter(
@@ -19,6 +19,7 @@ def random_adapter(
     offset_width: int | None = None,
     seed: int = 0,
     scale: float = 0.5,
+    placement: str | None = None,
 ) -> Adapter:
     """An adapter of these shapes; a U-Net's is shared over its input blocks where blocks is 1."""
     generator = torch.Generator().manual_seed(seed)
@@ -29,7 +30,7 @@ def random_adapter(
         tokens=torch.randn(shape, generator=generator) * scale,
         offsets=torch.randn(offsets, generator=generator) * scale if timed else None,
         architecture=architecture,
-        placement={"unet": "after_bos", "anima": "front_of_padding"}.get(architecture, "prepend"),
+        placement=placement or PLACEMENTS[architecture][0],
         layers=("input",) if shared else tuple(map(str, range(blocks))),
     )
 

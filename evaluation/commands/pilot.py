@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    folder = places.pilot_folder(arguments.folder, arguments.comfyui)
+    folder = places.new_trial(arguments.folder, arguments.comfyui)
     path = write_draft(
         folder,
         Choices(
@@ -96,7 +96,7 @@ def _digest(name: str | None) -> str | None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    folder = places.pilot_folder(arguments.trial, arguments.comfyui)
+    folder = places.new_trial(arguments.trial, arguments.comfyui)
     plan = read_plan(folder / NAME)
     for line in check(plan, folder, language_of(plan, arguments.language)):
         print(line)
@@ -104,7 +104,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _decide(arguments: argparse.Namespace) -> int:
-    folder = places.pilot_folder(arguments.trial, arguments.comfyui)
+    folder = places.new_trial(arguments.trial, arguments.comfyui)
     if (folder / NAME).is_file() and not (folder / MANIFEST).exists():
         answer = unpainted(read_plan(folder / NAME), arguments.language)
         return _told(answer, arguments.json)

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from ..errors import TrialError
-from ..pilot import NAME
 from ..trial import Trial, open_trial
 from ..trial.folder import MANIFEST
 
@@ -32,15 +31,22 @@ def named_trial(name: str, comfyui: str | None) -> Trial:
     raise TrialError(f"There is no trial {name}: no {MANIFEST} lies in {looked}.")
 
 
-def pilot_folder(name: str, comfyui: str | None) -> Path:
-    """Where a pilot's plan lies or will: a path, or a name in ComfyUI's output where one is known,
-    unless a plan or a trial of that name lies here."""
+def new_trial(name: str, comfyui: str | None) -> Path:
+    """The folder of a trial that may not be there yet: a path, a folder that is here, or a name in
+    ComfyUI's output.
+
+    Raises TrialError where it is a name and there is no ComfyUI.
+    """
     path = Path(name)
-    if path.is_absolute() or len(path.parts) != 1:
+    # Path would make one and the same of "./mine" and "mine".
+    if path.is_absolute() or {"/", os.sep} & set(name) or path.is_dir():
         return path
-    if any((path / file).is_file() for file in (MANIFEST, NAME)):
-        return path
-    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), path)
+    for folder in _comfyuis(comfyui):
+        return folder / BELOW / name
+    raise TrialError(
+        f"There is no ComfyUI for a trial called {name}: name a folder, such as ./{name}, or "
+        "ComfyUI's with --comfyui or COMFYUI_PATH."
+    )
 
 
 def _comfyuis(flag: str | None) -> list[Path]:

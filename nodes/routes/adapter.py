@@ -48,7 +48,7 @@ def adapter_facts(name: str) -> dict[str, Any]:
     state = adapter_files.state(path)
     if sum(size for _, _, size, _ in state) > LARGEST_FILE:
         raise FileTooLarge(f"{path.name} is larger than any adapter, so it is not read here.")
-    return {"name": name, **_facts(path, state)}
+    return {"name": name, "sha256": adapter_files.sha256(path), **_facts(path, state)}
 
 
 @functools.lru_cache(maxsize=64)

@@ -198,7 +198,7 @@ def test_an_unsupported_architecture_is_refused_by_name():
 
 
 def test_anima_adapters_are_read_but_not_applied(golden):
-    with pytest.raises(AdapterError, match="Anima DiT of width 1024"):
+    with pytest.raises(AdapterError, match="Anima DiT, width 1024"):
         apply(golden, adapters.random_adapter("anima", 1024, 4))
 
 
@@ -228,6 +228,6 @@ def test_per_block_unet_tokens_use_each_block_its_own():
 
 
 def _unet_blocks(golden) -> tuple[str, ...]:
-    from comfyui_softrepa.injection import unet
+    from comfyui_softrepa.injection.architectures import unet
 
     return unet.blocks(golden.patcher.model)

@@ -1,0 +1,124 @@
+"""Blocks that ComfyUI has no patch point for: hooks, put on for one call and off again after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from .strength import between, is_full
+
+KEY = "softrepa"
+"""The name of ours among the wrappers of the network."""
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class BlockPatch(Protocol):
+    """The tokens of one adapter in one block. strength: 1 for the trained effect, never 0."""
+
+    strength: float | Tensor
+
+    def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """The block's arguments with the tokens in them."""
+
+    def cut(self, output: Tensor) -> Tensor:
+        """The block's output without what the tokens became."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockHooks:
+    """A `DIFFUSION_MODEL` wrapper: runs the network with hooks on these modules.
+
+    patches: those of each module, the first adapter's first.
+    """
+
+    patches: Mapping[torch.nn.Module, tuple[BlockPatch, ...]]
+
+    def __call__(self, executor: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        handles: list[Any] = []
+        try:
+            for module, patches in self.patches.items():
+                hooks = _Hooks(patches)
+                handles += [
+                    module.register_forward_pre_hook(hooks.before, with_kwargs=True),
+                    module.register_forward_hook(hooks.after, prepend=True, with_kwargs=True),
+                ]
+            return executor(*args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BlockHooks:
+        return self  # it refers to the model
+
+
+def add_hooks(options: dict[str, Any], patches: Mapping[torch.nn.Module, BlockPatch]) -> None:
+    """Adds the patches to those already on the network, all on one pair of hooks a module."""
+    wrappers = dict(options.get("wrappers", {}))
+    by_key = dict(wrappers.get(WrappersMP.DIFFUSION_MODEL, {}))
+    earlier = next(iter(by_key.get(KEY, ())), None)
+    merged = {} if earlier is None else dict(earlier.patches)
+    for module, patch in patches.items():
+        merged[module] = (*merged.get(module, ()), patch)
+    by_key[KEY] = [BlockHooks(merged)]
+    wrappers[WrappersMP.DIFFUSION_MODEL] = by_key
+    options["wrappers"] = wrappers
+
+
+class _Hooks:
+    """One module's hooks, for one call of the network.
+
+    The module itself runs with the tokens of all patches. Where some act partially, the passes
+    without theirs are computed after it.
+    """
+
+    def __init__(self, patches: tuple[BlockPatch, ...]) -> None:
+        self._patches = patches
+        self._given: Arguments = ((), {})
+
+    def before(
+        self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments:
+        self._given = (args, kwargs)
+        for patch in reversed(self._patches):
+            args, kwargs = patch.grow(args, kwargs)
+        return args, kwargs
+
+    def after(
+        self,
+        module: torch.nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        output: Tensor,
+    ) -> Tensor:
+        computed = [output]
+
+        def run(*args: Any, **kwargs: Any) -> Tensor:
+            # What `_with_tokens` asks for first is what the module was run with.
+            return computed.pop() if computed else module.forward(*args, **kwargs)
+
+        given, self._given = self._given, ((), {})
+        return _with_tokens(run, self._patches, *given)
+
+
+def _with_tokens(
+    run: Callable[..., Tensor],
+    patches: tuple[BlockPatch, ...],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Tensor:
+    """The block with every patch; the last one's strength lies between the others and all."""
+    if not patches:
+        return run(*args, **kwargs)
+    *others, last = patches
+    longer = last.grow(args, kwargs)
+    with_tokens = last.cut(_with_tokens(run, tuple(others), *longer))
+    if is_full(last.strength):
+        return with_tokens
+    plain = _with_tokens(run, tuple(others), args, kwargs)
+    return between(plain, with_tokens, last.strength)
