@@ -17,6 +17,7 @@ from ..pilot.report import read_votes
 from ..pilot.wording import language_of, pilot_answer, unpainted
 from ..report.parts.pilot import PilotAnswer
 from ..report.texts import languages
+from ..statistics.verdict import FEW
 from ..trial.folder import MANIFEST
 from . import places
 
@@ -116,7 +117,8 @@ def _decide(arguments: argparse.Namespace) -> int:
             f"{trial.folder} is no pilot: it holds no {NAME}, which is written before painting by "
             "evaluate.py pilot init."
         )
-    looked(trial, len(votes), answer.values["measure"])
+    if answer.values["reason"] != FEW:
+        looked(trial, len(votes), answer.values["measure"])
     return _told(answer, arguments.json)
 
 
