@@ -11,6 +11,7 @@ import { allNodes } from './graph.js'
 import { whenChanged } from './panel.js'
 import { ScheduleCurve } from './schedule_curve.js'
 import { textsFor } from './texts.js'
+import { addVoteTab } from './vote_tab.js'
 
 const VIEWS = {
   SoftREPALoader: AdapterInfo,
@@ -68,6 +69,7 @@ function extension() {
       style.rel = 'stylesheet'
       style.href = new URL('./softrepa.css', import.meta.url).href
       document.head.append(style)
+      addVoteTab(shared)
       app.api.addEventListener('graphChanged', refreshSoon)
       // Files are trained and replaced in other windows, and while a graph waits to run.
       window.addEventListener('focus', () => shared.facts.renew())

@@ -1,6 +1,9 @@
 /** The extension's words. `{…}` are filled in; numbers and names stay as they are. */
 
 const en = {
+  vote: 'Blind votes',
+  voteHint: 'Vote blindly on a trial’s pictures',
+  voteApart: 'Open in a tab of its own',
   loading: 'Reading the file …',
   unreadable: 'This file cannot be read.',
   blocks: '{count} blocks × {tokens} tokens, {placement}',
@@ -45,6 +48,9 @@ const en = {
 }
 
 const ja = {
+  vote: 'ブラインド投票',
+  voteHint: 'トライアルの画像に、条件を知らずに投票する',
+  voteApart: '別のタブで開く',
   loading: 'ファイルを読み込み中…',
   unreadable: 'このファイルは読み込めません。',
   blocks: '{count} ブロック × {tokens} トークン、{placement}',
@@ -89,6 +95,9 @@ const ja = {
 }
 
 const zh = {
+  vote: '盲投',
+  voteHint: '对试验图片进行盲投',
+  voteApart: '在新标签页中打开',
   loading: '正在读取文件…',
   unreadable: '无法读取此文件。',
   blocks: '{count} 个块 × {tokens} 个标记，{placement}',
@@ -133,6 +142,9 @@ const zh = {
 }
 
 const ko = {
+  vote: '블라인드 투표',
+  voteHint: '시험 이미지에 조건을 모른 채 투표',
+  voteApart: '새 탭에서 열기',
   loading: '파일을 읽는 중…',
   unreadable: '이 파일을 읽을 수 없습니다.',
   blocks: '블록 {count}개 × 토큰 {tokens}개, {placement}',

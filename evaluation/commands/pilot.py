@@ -17,6 +17,7 @@ from ..pilot.report import read_votes
 from ..pilot.wording import language_of, pilot_answer, unpainted
 from ..report.parts.pilot import PilotAnswer
 from ..report.texts import languages
+from ..statistics.verdict import FEW
 from ..trial.folder import MANIFEST
 from . import places
 
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    folder = places.pilot_folder(arguments.folder, arguments.comfyui)
+    folder = places.new_trial(arguments.folder, arguments.comfyui)
     path = write_draft(
         folder,
         Choices(
@@ -96,7 +97,7 @@ def _digest(name: str | None) -> str | None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    folder = places.pilot_folder(arguments.trial, arguments.comfyui)
+    folder = places.new_trial(arguments.trial, arguments.comfyui)
     plan = read_plan(folder / NAME)
     for line in check(plan, folder, language_of(plan, arguments.language)):
         print(line)
@@ -104,7 +105,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _decide(arguments: argparse.Namespace) -> int:
-    folder = places.pilot_folder(arguments.trial, arguments.comfyui)
+    folder = places.new_trial(arguments.trial, arguments.comfyui)
     if (folder / NAME).is_file() and not (folder / MANIFEST).exists():
         answer = unpainted(read_plan(folder / NAME), arguments.language)
         return _told(answer, arguments.json)
@@ -116,7 +117,8 @@ def _decide(arguments: argparse.Namespace) -> int:
             f"{trial.folder} is no pilot: it holds no {NAME}, which is written before painting by "
             "evaluate.py pilot init."
         )
-    looked(trial, len(votes), answer.values["measure"])
+    if answer.values["reason"] != FEW:
+        looked(trial, len(votes), answer.values["measure"])
     return _told(answer, arguments.json)
 
 

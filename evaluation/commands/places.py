@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from ..errors import EvaluationError, TrialError
-from ..pilot import NAME
 from ..trial import Trial, open_trial
 from ..trial.folder import MANIFEST
 
@@ -41,7 +40,8 @@ def new_trial(name: str, comfyui: str | None) -> Path:
     Raises TrialError where it is a name and there is no ComfyUI.
     """
     path = Path(name)
-    if path.is_absolute() or len(path.parts) != 1 or path.is_dir():
+    # Path would make one and the same of "./mine" and "mine".
+    if path.is_absolute() or {"/", os.sep} & set(name) or path.is_dir():
         return path
     for folder in _comfyuis(comfyui):
         return folder / BELOW / name
@@ -56,17 +56,6 @@ def output(comfyui: str | None) -> Path:
     for folder in _comfyuis(comfyui):
         return folder / OUTPUT
     raise EvaluationError("There is no ComfyUI here: name it with --comfyui or COMFYUI_PATH.")
-
-
-def pilot_folder(name: str, comfyui: str | None) -> Path:
-    """Where a pilot's plan lies or will: a path, or a name in ComfyUI's output where one is known,
-    unless a plan or a trial of that name lies here."""
-    path = Path(name)
-    if path.is_absolute() or len(path.parts) != 1:
-        return path
-    if any((path / file).is_file() for file in (MANIFEST, NAME)):
-        return path
-    return next((folder / BELOW / name for folder in _comfyuis(comfyui)), path)
 
 
 def _comfyuis(flag: str | None) -> list[Path]:

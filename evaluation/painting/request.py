@@ -10,7 +10,7 @@ from typing import Any
 
 import folder_paths
 
-from .. import trial
+from .. import pilot, trial
 from ..errors import EvaluationError, TrialError
 from ..prompts import chosen_prompts
 from ..prompts.written import names_file
@@ -114,14 +114,13 @@ def paint(
     folder = folder or folder_of(one["name"])
     manifest = describe(
         one["name"],
-        folder,
         arms,
         dict(zip(names, made, strict=True)),
         prompts,
         chosen_seeds(one["seeds"]),
         _sampling(one),
     )
-    begun = trial.start(folder, manifest)
+    begun = pilot.begin(folder, manifest)
     metadata = {"prompt": _as_sent(graph), **(extra_pnginfo or {})}
     return begun, paint_cells(begun, arms, one["vae"], metadata, cells(begun), told)
 

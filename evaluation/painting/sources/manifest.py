@@ -19,20 +19,18 @@ from ..arms import Arm
 from . import graph as graphs
 from .hashes import sha256_of
 
-PILOT = "pilot.toml"
 _BASES = ("checkpoint", "model")
 
 
 def describe(
     name: str,
-    folder: Path,
     arms: Sequence[Arm],
     made: Mapping[str, graphs.Made],
     prompts: Sequence[Prompt],
     seeds: Sequence[int],
     sampling: Sampling,
 ) -> Manifest:
-    """The manifest of a trial that is painted now in this folder. made: by the arms' names."""
+    """The manifest of a trial that is painted now. made: by the arms' names."""
     return Manifest(
         name=name,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -41,7 +39,6 @@ def describe(
         prompts=tuple(prompts),
         seeds=tuple(seeds),
         sampling=sampling,
-        pilot=_pilot(folder),
     )
 
 
@@ -50,11 +47,6 @@ def host() -> dict[str, str]:
     import comfyui_version
 
     return {"comfyui": comfyui_version.__version__, "torch": torch.__version__}
-
-
-def _pilot(folder: Path) -> str | None:
-    path = folder / PILOT
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _arm(arm: Arm, made: graphs.Made) -> trial.Arm:

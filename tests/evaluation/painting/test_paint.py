@@ -20,6 +20,7 @@ from comfyui_softrepa.evaluation.errors import TrialError
 from comfyui_softrepa.evaluation.painting import request
 from comfyui_softrepa.evaluation.trial import records
 from comfyui_softrepa.tests.evaluation.painting import studio
+from comfyui_softrepa.tests.evaluation.plans import plan
 from PIL import Image
 
 EVERYTHING = 8
@@ -185,6 +186,21 @@ def test_a_trial_from_another_machine_is_refused(loaded, painted):
     with pytest.raises(TrialError, match=r"differs in host.torch \(\"2.0.1\" in the trial"):
         loaded.paint(painted)
     assert len(studio.pixels(painted)) == EVERYTHING - 1
+
+
+def test_a_pilots_plan_is_fixed_with_the_first_picture(loaded, tmp_path):
+    folder = tmp_path / "t"
+    folder.mkdir()
+    written = plan(folder / "pilot.toml", ("go = 0.6", "go = 6"))
+    with pytest.raises(TrialError, match="go must be from 0 to 1"):
+        loaded.paint(folder)
+    plan(written)
+    begun, painted = loaded.paint(folder, cells=lambda trial: trial.missing()[:1])
+    assert painted == 1
+    assert begun.manifest.pilot == hashlib.sha256(written.read_bytes()).hexdigest()
+    plan(written, ("planned = 54", "planned = 5"))
+    with pytest.raises(TrialError, match="differs in pilot"):
+        loaded.paint(folder)
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": 1}', "[" * 100_000, "x" * (9 << 20)])

@@ -1,0 +1,32 @@
+/** The voting page in ComfyUI's sidebar, where the front-end has one for packs. */
+
+const ID = 'softrepa-vote'
+const ADDRESS = '/softrepa/vote/'
+
+/** Adds the tab. The page in it is the one at /softrepa/vote; it is opened with the tab, not before,
+ * and what it could not send yet it keeps itself. */
+export function addVoteTab({ app, text }) {
+  app.extensionManager?.registerSidebarTab?.({
+    id: ID,
+    icon: 'pi pi-thumbs-up',
+    title: text('vote'),
+    tooltip: text('voteHint'),
+    type: 'custom',
+    render: (panel) => panel.replaceChildren(content(app.api.apiURL(ADDRESS), text))
+  })
+}
+
+function content(address, text) {
+  const link = document.createElement('a')
+  link.href = address
+  link.target = '_blank'
+  link.rel = 'noopener'
+  link.textContent = text('voteApart')
+  const page = document.createElement('iframe')
+  page.src = address
+  page.title = text('voteHint')
+  const box = document.createElement('div')
+  box.className = 'softrepa-vote'
+  box.append(link, page)
+  return box
+}
