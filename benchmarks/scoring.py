@@ -177,10 +177,11 @@ def memory(name: str, count: int) -> None:
         again = score_trial(trial, scorer)
         ended = time.perf_counter()
     early = max(rss for done, rss in used if done <= max(count // 10, used[0][0]))
+    most = max(rss for _, rss in used)
     print(
-        f"memory, {name}: {scored.new} pictures in {middle - began:.0f} s; {early:.0f} MiB over the first "
-        f"tenth, {max(rss for _, rss in used):.0f} MiB over all; a second run finds {again.kept} "
-        f"scored in {ended - middle:.1f} s",
+        f"memory, {name}: {early:.0f} MiB over the first tenth, {most:.0f} MiB over all of "
+        f"{scored.new} pictures ({middle - began:.0f} s); a second run finds {again.kept} scored "
+        f"({ended - middle:.1f} s)",
         flush=True,
     )
 
