@@ -89,5 +89,5 @@ class _Line:
 
     def __call__(self, done: int, total: int) -> None:
         if self._shown:
-            end = "\n" if done == total else ""
-            print(f"\r{self._name}: {done} of {total} pictures", end=end, file=sys.stderr)
+            line = f"{self._name}: {done} of {total} pictures" if done < total else ""
+            print(f"\r{line:<60}", end="\r", file=sys.stderr, flush=True)
