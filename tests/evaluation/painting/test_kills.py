@@ -68,12 +68,13 @@ draw = random.Random(0)
 kills = [killed(folder / "killed", draw) for _ in range(int(sys.argv[4]))]
 left = pictures(folder / "killed")
 last = ended(forked(lambda: asked.paint(folder / "killed")))
-two = [forked(lambda: asked.paint(folder / "two")) for _ in range(2)]
+few = asked.with_(seeds="1-2")
+two = [forked(lambda: few.paint(folder / "two")) for _ in range(2)]
 two = [ended(child) for child in two]
 
 def ranked(rank):
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank))
-    flags = ["--checkpoint", studio.CHECKPOINT, "--seeds=1-8", "--steps=1", "--guidance=4",
+    flags = ["--checkpoint", studio.CHECKPOINT, "--seeds=1-2", "--steps=1", "--guidance=4",
              "--scheduler=simple", "--width=64", "--height=64", "--cpu",
              f"--base-directory={base}", "--prompts", studio.SETTINGS["prompts"]]
     flags += [flag for arm in studio.ARMS for flag in ("--arm", arm)]
@@ -121,15 +122,19 @@ def test_killed_at_random_moments_the_pictures_are_the_same(ran, unbroken):
 def test_two_painters_of_one_folder_double_nothing(ran, unbroken):
     folder, how = ran
     assert how["two"] == [0, 0]
-    assert studio.pixels(folder / "two") == unbroken
+    assert studio.pixels(folder / "two") == _few(unbroken)
     _none_doubled(folder / "two")
 
 
 def test_the_ranks_of_torchrun_share_the_pictures(ran, unbroken):
     folder, how = ran
     assert how["ranks"] == [0, 0]
-    assert studio.pixels(folder / "ranks") == unbroken
+    assert studio.pixels(folder / "ranks") == _few(unbroken)
     _none_doubled(folder / "ranks")
+
+
+def _few(pictures: dict) -> dict:
+    return {k: v for k, v in pictures.items() if k.endswith(("-1.png", "-2.png"))}
 
 
 def _none_doubled(folder: Path, lost: int = 0) -> None:
