@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from comfyui_softrepa.evaluation import cli
+from comfyui_softrepa.evaluation.commands import paint
 from comfyui_softrepa.evaluation.painting.recipe import TRIAL, Base, graph, read_arm
 from comfyui_softrepa.evaluation.trial import open_trial, records
 from comfyui_softrepa.host.server import GraphError
@@ -76,6 +78,27 @@ def test_what_differs_is_told_in_the_node(server, adapter):
         server.run(asked("../other"))
     (node,) = json.loads(str(refused.value))["node_errors"].values()
     assert "name cannot be" in node["errors"][0]["details"]
+
+
+def test_interrupted_the_command_stops_the_server(server, adapter, tmp_path, capsys, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    flags = ["--checkpoint=sd3.safetensors", *(f"--arm={arm}" for arm in ARMS), "--steps=2",
+             "--guidance=4", "--scheduler=simple", "--width=64", "--height=64", "--seeds=1-8",
+             "--prompts=a cat", f"--server={server.address}"]  # fmt: skip
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patched:
+        patched.setattr(paint._Line, "__call__", interrupted)
+        assert cli.main(["paint", str(folder), *flags]) == 130
+    assert 0 < len(pictures(folder)) < 16
+    end = time.monotonic() + 60
+    while server.get("/queue")["queue_running"] and time.monotonic() < end:
+        time.sleep(0.05)
+    there = server.base / "output" / "softrepa" / "trials" / "stopped"
+    assert len(pictures(there)) < 16
+    assert cli.main(["paint", str(folder), *flags]) == 0, capsys.readouterr().err
+    assert len(pictures(folder)) == 16 and pictures(folder) == pictures(there)
 
 
 def test_the_command_paints_on_a_server_elsewhere(server, adapter, tmp_path, capsys):
