@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import comfy.samplers
 import folder_paths
 
 from .. import pilot, trial
@@ -126,6 +127,15 @@ def paint(
 
 
 def _sampling(one: Mapping[str, Any]) -> trial.Sampling:
+    known = comfy.samplers.KSampler
+    for what, names in (("sampler_name", known.SAMPLERS), ("scheduler", known.SCHEDULERS)):
+        # ComfyUI would take its first in silence.
+        if one[what] not in names:
+            raise TrialError(f"This ComfyUI has no {what} {one[what][:60]!r}.")
+    side = one["vae"].spacial_compression_encode()
+    for what in ("width", "height"):
+        if one[what] % side:
+            raise TrialError(f"{what} must be a multiple of {side} for this VAE, not {one[what]}.")
     return trial.Sampling(
         one["sampler_name"],
         one["scheduler"],
