@@ -2,9 +2,9 @@
 
 const ID = 'softrepa-vote'
 const ADDRESS = '/softrepa/vote/'
+const CONTENT = 'softrepa-vote'
 
-/** Adds the tab. The page in it is the one at /softrepa/vote; it is opened with the tab, not before,
- * and what it could not send yet it keeps itself. */
+/** Adds the tab. The page in it is the one at /softrepa/vote, opened with the tab and not before. */
 export function addVoteTab({ app, text }) {
   app.extensionManager?.registerSidebarTab?.({
     id: ID,
@@ -12,7 +12,12 @@ export function addVoteTab({ app, text }) {
     title: text('vote'),
     tooltip: text('voteHint'),
     type: 'custom',
-    render: (panel) => panel.replaceChildren(content(app.api.apiURL(ADDRESS), text))
+    render(panel) {
+      // Front-ends may render anew what is there, which would load the page again.
+      if (panel.querySelector(`.${CONTENT}`)) return
+      panel.style.height = '100%'
+      panel.replaceChildren(content(app.api.apiURL(ADDRESS), text))
+    }
   })
 }
 
@@ -26,7 +31,7 @@ function content(address, text) {
   page.src = address
   page.title = text('voteHint')
   const box = document.createElement('div')
-  box.className = 'softrepa-vote'
+  box.className = CONTENT
   box.append(link, page)
   return box
 }
