@@ -1,6 +1,6 @@
 /** What the chosen adapter file is, below the list of Load SoftREPA Adapter. */
 
-import { isLinked, widgetOf } from './graph.js'
+import { isLinked, statedBy, widgetOf } from './graph.js'
 import { addPanel, element, keepShown } from './panel.js'
 import { warningLine } from './warning.js'
 
@@ -40,7 +40,7 @@ export class AdapterInfo {
     if (isLinked(this.#node, 'adapter')) return [['note', text('linked')]]
     // A workflow from elsewhere may name a file that is not here: ComfyUI marks that itself.
     if (!options?.values?.includes?.(value)) return []
-    const found = facts.adapter(value)
+    const found = facts.adapter(value, statedBy(this.#node))
     if (found === null) return [['note', text('loading')]]
     if (found.error !== undefined) return [['warning', found.error || text('unreadable')]]
     const warning = misfit ? [['warning', text('misfit', misfit)]] : []
