@@ -1,8 +1,10 @@
-"""A patched against an unpatched sampling step at real widths; what an adapter costs to load.
+"""Patched against unpatched sampling steps; what an adapter costs to load.
 
-Random weights, 512 x 512 pixels, one branch of guidance a call (both cost the same): SD1.5 whole,
-Flux.1 with one double and one single block, Z-Image with one layer. Patched and plain are timed in
-turn, and the ratio is taken pair by pair.
+SD1.5 at its real width, and an SD3 of half the width and depth (768, 12 blocks) with an adapter for
+its first five; Flux.1 with one double and one single block, and Z-Image with one layer, at their
+real widths. Random weights, 512 x 512 pixels, one branch of guidance a call (both cost the same).
+At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each is timed in turn
+with the bare model, and the ratio is taken pair by pair.
 Run: python noxfile.py benchmarks sampling_step
 """
 
@@ -19,27 +21,37 @@ from typing import Any
 
 PACK = Path(__file__).resolve().parent.parent / "host" / "pack.py"
 PAIRS = int(os.environ.get("SOFTREPA_BENCHMARK_PAIRS", "9"))
+USES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("strength 1", {}),
+    ("strength 0.5, blend", {"strength": 0.5}),
+    ("strength 0.5, attention", {"strength": 0.5, "strength_as": "attention"}),
+)
+ONE = USES[:1]
 
 
 def main() -> None:
     runpy.run_path(str(PACK))["start"]()
+    import comfy.supported_models
+    import torch
     from comfyui_softrepa.softrepa import files
     from comfyui_softrepa.tests.adapters import random_adapter
 
-    for measure in (_sd15, _flux, _z_image):
-        print(measure(random_adapter), flush=True)
-    print(_loading(random_adapter("unet", 768, 1), files))
-
-
-def _sd15(adapter: Callable[..., Any]) -> str:
-    import torch
-
+    adapter = random_adapter("unet", 768, 1)
+    print(_loading(adapter, files))
     inputs = {"x": torch.randn(1, 4, 64, 64), "c_crossattn": torch.randn(1, 77, 768)}
-    model = _model("SD15", SD15_CONFIG)
-    return _compare("SD1.5 width", model, adapter("unet", 768, 1), 5.0, inputs)
+    _compare("SD1.5 width", comfy.supported_models.SD15, SD15_CONFIG, adapter, inputs, 5.0)
+    inputs = {
+        "x": torch.randn(1, 16, 64, 64),
+        "c_crossattn": torch.randn(1, 154, 4096),
+        "y": torch.randn(1, 2048),
+    }
+    adapter = random_adapter("mmdit", 768, 5)
+    _compare("SD3, half size", comfy.supported_models.SD3, SD3_CONFIG, adapter, inputs, 0.7)
+    _compare_wide(random_adapter)
 
 
-def _flux(adapter: Callable[..., Any]) -> str:
+def _compare_wide(adapter: Callable[..., Any]) -> None:
+    import comfy.supported_models
     import torch
 
     inputs = {
@@ -48,74 +60,75 @@ def _flux(adapter: Callable[..., Any]) -> str:
         "y": torch.randn(1, 768),
         "guidance": torch.tensor([3.5]),
     }
-    model = _model("Flux", FLUX_CONFIG)
-    return _compare("Flux.1 width, 1 + 1 blocks", model, adapter("flux", 3072, 1), 0.7, inputs)
+    config, made = _without_unknown(FLUX_CONFIG), adapter("flux", 3072, 1)
+    _compare("Flux.1, 1 + 1 blocks", comfy.supported_models.Flux, config, made, inputs, 0.7, ONE)
+    inputs = {
+        "x": torch.randn(1, 16, 64, 64),
+        "c_crossattn": torch.randn(1, 256, 2560),
+        "num_tokens": 256,
+    }
+    made = adapter("lumina", 3840, 1)
+    kind = comfy.supported_models.ZImage
+    _compare("Z-Image, 1 layer", kind, Z_IMAGE_CONFIG, made, inputs, 0.7, ONE)
 
 
-def _z_image(adapter: Callable[..., Any]) -> str:
-    import torch
-
-    inputs = {"x": torch.randn(1, 16, 64, 64), "c_crossattn": torch.randn(1, 256, 2560)}
-    model = _model("ZImage", Z_IMAGE_CONFIG)
-    inputs["num_tokens"] = 256
-    return _compare("Z-Image width, 1 layer", model, adapter("lumina", 3840, 1), 0.7, inputs)
-
-
-def _model(name: str, shape: dict[str, Any]) -> Any:
-    """A `comfy.model_patcher.ModelPatcher` on the CPU, of random weights."""
-    import comfy.model_patcher
-    import comfy.supported_models
-    import torch
-
-    config = getattr(comfy.supported_models, name)(dict(shape))
-    config.unet_config = {**_known(name, shape), "dtype": torch.float32}
-    model = config.get_model({}, device=None)
-    torch.manual_seed(0)
-    for parameter in model.diffusion_model.parameters():
-        torch.nn.init.normal_(parameter, std=0.02)
-    cpu = torch.device("cpu")
-    return comfy.model_patcher.ModelPatcher(model, cpu, cpu)
-
-
-def _known(name: str, shape: dict[str, Any]) -> dict[str, Any]:
-    """Without what this core's network does not take."""
+def _without_unknown(config: dict[str, Any]) -> dict[str, Any]:
+    """Only what this core's Flux takes."""
     import dataclasses
 
     from comfy.ldm.flux.model import FluxParams
 
-    if name != "Flux":
-        return shape
-    fields = {field.name for field in dataclasses.fields(FluxParams)} | {"image_model"}
-    return {key: value for key, value in shape.items() if key in fields}
+    known = {"image_model", *(field.name for field in dataclasses.fields(FluxParams))}
+    return {key: value for key, value in config.items() if key in known}
 
 
-def _compare(name: str, patcher: Any, adapter: Any, sigma: float, inputs: dict[str, Any]) -> str:
+def _compare(
+    name: str,
+    kind: Any,
+    config: dict[str, Any],
+    adapter: Any,
+    inputs: dict[str, Any],
+    sigma: float,
+    uses: tuple[tuple[str, dict[str, Any]], ...] = USES,
+) -> None:
+    """Prints a line for each of the uses."""
+    import comfy.model_patcher
     import torch
     from comfyui_softrepa import injection
 
-    model = patcher.model
-    patched = injection.apply(patcher, injection.make_application(model, adapter))
-    x, others = inputs["x"], {key: value for key, value in inputs.items() if key != "x"}
+    made = kind({**config})
+    made.unet_config = {**config, "dtype": torch.float32}
+    model = made.get_model({}, device=None)
+    torch.manual_seed(0)
+    for parameter in model.diffusion_model.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    cpu = torch.device("cpu")
+    patcher = comfy.model_patcher.ModelPatcher(model, cpu, cpu)
 
     def step(which: Any) -> float:
         options = which.model_options["transformer_options"]
         begin = time.perf_counter()
         with torch.no_grad():
-            model.apply_model(x, torch.tensor([sigma]), transformer_options=options, **others)
+            model.apply_model(t=torch.tensor([sigma]), transformer_options=options, **inputs)
         return time.perf_counter() - begin
 
-    step(patcher), step(patched)
+    for use, settings in uses:
+        application = injection.make_application(model, adapter, **settings)
+        print(f"{name}, {use}: {_in_turn(step, patcher, injection.apply(patcher, application))}")
+
+
+def _in_turn(step: Callable[[Any], float], plain: Any, patched: Any) -> str:
+    step(plain), step(patched)
     pairs = []
     for index in range(PAIRS):
-        order = (patcher, patched) if index % 2 == 0 else (patched, patcher)
+        order = (plain, patched) if index % 2 == 0 else (patched, plain)
         first, second = (step(which) for which in order)
         pairs.append((first, second) if index % 2 == 0 else (second, first))
     ratios = sorted(with_tokens / plain for plain, with_tokens in pairs)
-    plain = statistics.median(plain for plain, _ in pairs)
+    seconds = statistics.median(plain for plain, _ in pairs)
     return (
-        f"sampling step, {name}, 512 x 512, {PAIRS} pairs in turn: patched / plain "
-        f"median {statistics.median(ratios):.4f} (min {ratios[0]:.4f}, max {ratios[-1]:.4f}); "
-        f"plain step {plain:.2f} s"
+        f"patched / plain, {PAIRS} pairs in turn: median {statistics.median(ratios):.4f} "
+        f"(min {ratios[0]:.4f}, max {ratios[-1]:.4f}); plain step {seconds:.2f} s"
     )
 
 
@@ -155,7 +168,22 @@ SD15_CONFIG = {
     "use_temporal_attention": False,
 }
 """ComfyUI's own configuration of SD1.5's U-Net."""
-
+SD3_CONFIG = {
+    "in_channels": 16,
+    "patch_size": 2,
+    "out_channels": 16,
+    "depth": 12,
+    "input_size": None,
+    "adm_in_channels": 2048,
+    "context_embedder_config": {
+        "target": "torch.nn.Linear",
+        "params": {"in_features": 4096, "out_features": 768},
+    },
+    "num_patches": 36864,
+    "pos_embed_max_size": 192,
+    "pos_embed_scaling_factor": None,
+}
+"""ComfyUI's configuration of SD3 medium, with 12 blocks in place of 24."""
 FLUX_CONFIG = {
     "image_model": "flux",
     "in_channels": 16,

@@ -52,7 +52,7 @@ def start(options: argparse.Namespace) -> None:
     """The pack under its development name, and ComfyUI from COMFYUI_PATH."""
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     import torch
-    from comfyui_softrepa.training import comfyui
+    from comfyui_softrepa.training.model import comfyui
 
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if options.cpu else [])]
     comfyui.start(comfyui.find(), flags)
@@ -65,7 +65,7 @@ def denoiser(depth: int) -> Any:
     import comfy.model_patcher
     import comfy.supported_models
     import torch
-    from comfyui_softrepa.training.denoiser import Denoiser
+    from comfyui_softrepa.training.model.denoiser import Denoiser
 
     config = {
         "in_channels": CHANNELS,
@@ -98,9 +98,9 @@ def denoiser(depth: int) -> Any:
 def problem(made: Any, depth: int, side: int, size: int, banks: int) -> tuple[Any, Any]:
     """A batch of this size on the device, and tokens for it."""
     import torch
-    from comfyui_softrepa.training.batches import Batch
-    from comfyui_softrepa.training.engine import prepare
-    from comfyui_softrepa.training.soft_tokens import initial_tokens
+    from comfyui_softrepa.training.model.soft_tokens import initial_tokens
+    from comfyui_softrepa.training.step.batches import Batch
+    from comfyui_softrepa.training.step.engine import prepare
 
     generator = torch.Generator().manual_seed(1)
     texts = [
@@ -131,9 +131,9 @@ def problem(made: Any, depth: int, side: int, size: int, banks: int) -> tuple[An
 
 
 def engine_of(made: Any, objective: str, micro_batch: int) -> Any:
-    from comfyui_softrepa.training.engine import Engine
-    from comfyui_softrepa.training.joint_blocks import training_options
+    from comfyui_softrepa.training.model.joint_blocks import training_options
     from comfyui_softrepa.training.objectives import OBJECTIVES
+    from comfyui_softrepa.training.step.engine import Engine
 
     plain = training_options(made.model, checkpointing=False)
     return Engine(made, OBJECTIVES[objective](normalise=True), micro_batch, plain)

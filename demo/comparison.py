@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..host.server import Server
-from ..training.progress import progress
+from ..training.cache.progress import progress
 from . import world
 from .evaluate import Sampling
 

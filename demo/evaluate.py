@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..evaluation.statistics.rates import Rate, rate
 from ..host.pack import import_comfyui
-from ..training.progress import progress
+from ..training.cache.progress import progress
 from . import world
 from .judge import ATTRIBUTES, Verdict, judge
 

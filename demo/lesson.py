@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..host.pack import ROOT
-from ..training.cli import read_settings
+from ..training.settings.command_line import read_settings
 from . import cache, world
 
 COMMON = {

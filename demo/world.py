@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..training.progress import progress
+from ..training.cache.progress import progress
 
 SIZE = 64
 """Side of a picture in pixels."""

@@ -2,7 +2,15 @@
 
 from .application import Application
 from .conditioning import Unfitted, attach
-from .patching import apply, make_application
+from .patching import STRENGTH_AS, apply, make_application
 from .wrapper import model_options
 
-__all__ = ["Application", "Unfitted", "apply", "attach", "make_application", "model_options"]
+__all__ = [
+    "STRENGTH_AS",
+    "Application",
+    "Unfitted",
+    "apply",
+    "attach",
+    "make_application",
+    "model_options",
+]

@@ -20,12 +20,14 @@ class BlockTokens:
 
     row: index into the adapter's L. strength: 1 for the trained effect, never the number 0 (such a
     block is left out); in a call a tensor of no dimensions where it follows a curve. curve: index
-    of the curve that multiplies it, in the Application's table.
+    of the curve that multiplies it, in the Application's table. in_attention: the strength is how
+    often a token counts in the block's attention, not a blend of the block with and without them.
     """
 
     row: int
     strength: float | Tensor
     curve: int | None = None
+    in_attention: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class Application:
         return {
             name: block
             if block.curve is None
-            else BlockTokens(block.row, block.strength * factors[block.curve])
+            else replace(block, strength=block.strength * factors[block.curve], curve=None)
             for name, block in self.blocks.items()
         }
 

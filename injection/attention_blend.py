@@ -1,4 +1,5 @@
-"""U-Net blocks at a strength between 0 and 1: one attention with the tokens, one without."""
+"""U-Net blocks at a strength other than 0 and 1: a blend of the attentions with and without the
+tokens, or one attention in which they have that weight."""
 
 from __future__ import annotations
 
@@ -10,12 +11,20 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
+from .attention_weight import WeighedKeys, was_weighed, weigh
 from .strength import between, is_full
 
 SPANS = "softrepa_spans"
-"""In a block's own options: (count, strength) of each insertion, the first in the context first."""
+"""In a block's own options: a Span for each insertion, the first in the context first."""
 
-Span = tuple[int, float | Tensor]
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """So many tokens, how strongly they act, and whether that is their weight in attention."""
+
+    count: int
+    strength: float | Tensor
+    in_attention: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +32,8 @@ class AttentionBlend:
     """An attn2 replacement: plain + strength * (with tokens - plain), for each adapter in turn.
 
     Keys and values are computed once; only the attention itself runs again without the tokens.
+    Tokens with a weight in attention cost no second one. Where another pack's attention does not
+    take the weight, they are blended too.
     previous: the replacement that another pack put there. layers: the block's cross-attentions, by
     their index in the block; without them, and with arguments that a core hands to replacements,
     ComfyUI's attention is called as it is.
@@ -34,10 +45,23 @@ class AttentionBlend:
     def __call__(
         self, query: Tensor, key: Tensor, value: Tensor, extra: dict[str, Any], **others: Any
     ) -> Tensor:
-        def attention(key: Tensor, value: Tensor) -> Tensor:
-            return self._attention(query, key, value, extra, others)
+        unmet = []
 
-        return _blend(attention, key, value, 1, extra.get(SPANS, ()))
+        def attention(key: Tensor, value: Tensor, weighed: tuple[WeighedKeys, ...]) -> Tensor:
+            if not weighed:
+                return self._attention(query, key, value, extra, others)
+            options = weigh(extra, weighed, key.shape[1])
+            found = self._attention(query, key, value, options, others)
+            if not was_weighed(options):
+                unmet.append(weighed)
+            return found
+
+        spans = extra.get(SPANS, ())
+        found = _blend(attention, key, value, 1, spans)
+        if not unmet:
+            return found
+        blended = tuple(Span(span.count, span.strength) for span in spans)
+        return _blend(attention, key, value, 1, blended)
 
     def _attention(
         self,
@@ -99,21 +123,27 @@ class Unprojected:
 
 
 def _blend(
-    attention: Callable[[Tensor, Tensor], Tensor],
+    attention: Callable[[Tensor, Tensor, tuple[WeighedKeys, ...]], Tensor],
     key: Tensor,
     value: Tensor,
     start: int,
     spans: tuple[Span, ...],
+    weighed: tuple[WeighedKeys, ...] = (),
 ) -> Tensor:
+    """start: where the first of the spans begins. weighed: keys before it that have a weight."""
     if not spans:
-        return attention(key, value)
-    (count, strength), rest = spans[0], spans[1:]
-    with_tokens = _blend(attention, key, value, start + count, rest)
-    if is_full(strength):
-        return with_tokens
-    key, value = _cut(key, start, count), _cut(value, start, count)
-    plain = _blend(attention, key, value, start, rest)
-    return between(plain, with_tokens, strength)
+        return attention(key, value, weighed)
+    span, rest = spans[0], spans[1:]
+    behind = start + span.count
+    if is_full(span.strength):
+        return _blend(attention, key, value, behind, rest, weighed)
+    if span.in_attention:
+        weighed = (*weighed, WeighedKeys(start, span.count, span.strength))
+        return _blend(attention, key, value, behind, rest, weighed)
+    with_tokens = _blend(attention, key, value, behind, rest, weighed)
+    key, value = _cut(key, start, span.count), _cut(value, start, span.count)
+    plain = _blend(attention, key, value, start, rest, weighed)
+    return between(plain, with_tokens, span.strength)
 
 
 def _cut(sequence: Tensor, start: int, count: int) -> Tensor:

@@ -26,7 +26,7 @@ from ..softrepa.errors import AdapterError
 from ..softrepa.layers import parse_layers
 from ..softrepa.schedule import Schedule
 from .application import Application
-from .patching import make_application
+from .patching import NEGATIVE_WEIGHT, STRENGTH_AS, in_attention, make_application
 from .wrapper import model_options
 
 FITTED = "softrepa_fitted"
@@ -48,8 +48,10 @@ class Unfitted:
     layers: str = ""
     bank: int = 0
     schedule: Schedule | None = None
+    strength_as: str = STRENGTH_AS[0]
 
     def __post_init__(self) -> None:
+        in_attention(self.strength_as)
         if self.bank >= self.adapter.banks:
             raise AdapterError(
                 "This adapter has no negative bank: choose positive, or an adapter that was "
@@ -68,6 +70,7 @@ class Unfitted:
             self.layers,
             self.bank,
             self.schedule,
+            self.strength_as,
         )
 
 
@@ -130,12 +133,16 @@ def attach(
 ) -> list[Any]:
     """A copy of the conditioning that carries the adapter, beside the hooks that it has already.
 
-    keyframes: ComfyUI's hook keyframes, whose strength multiplies the adapter's.
+    keyframes: ComfyUI's hook keyframes, whose strength multiplies the adapter's. Raises
+    AdapterError where one is below 0 and the strength a weight in attention.
     """
     if unfitted.strength == 0.0:
         return conditioning  # a hook would only split the batch
     group = HookGroup()
     group.add(ConditioningHook(unfitted))
     if keyframes is not None:
+        least = min((keyframe.strength for keyframe in keyframes.keyframes), default=0.0)
+        if least < 0.0 and in_attention(unfitted.strength_as):
+            raise AdapterError(NEGATIVE_WEIGHT)
         group.set_keyframes_on_hooks(keyframes)
     return set_hooks_for_conditioning(conditioning, group)

@@ -21,11 +21,20 @@ class JointSequence:
     """The arguments of a joint block that grow with its text: rotations and masks.
 
     rows: the rotations of K tokens beside this text; None where blocks know no positions.
-    text_first: whether the text stands before the picture in rotations and masks.
+    text_first: whether the text stands before the picture in rotations, masks and keys.
+    cross: whether the block's attention to the text has no keys of the picture.
     """
 
     rows: PositionRows | None = None
     text_first: bool = True
+    cross: bool = False
+
+    def place(self, length: int, picture: int, append: bool) -> tuple[int, int]:
+        """Among the keys of the block's attention to the text: where tokens beside a text of this
+        length are put, and how many keys there are without them."""
+        before = 0 if self.text_first or self.cross else picture
+        at = before + length if append else before
+        return at, length if self.cross else length + picture
 
     def grown(
         self, args: Mapping[str, Any], length: int, count: int, append: bool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +19,14 @@ from .architectures import architecture_of
 from .architectures.architecture import Architecture
 from .wrapper import PATCHES, apply_model
 
+STRENGTH_AS = ("blend", "attention")
+"""What a strength is: a blend of each patched block's outputs with and without the tokens, or the
+weight of the tokens in its attention."""
+NEGATIVE_WEIGHT = (
+    "Below 0 a strength has no meaning as a weight in attention: set strength_as to blend, or use "
+    "strengths from 0 on."
+)
+
 
 def make_application(
     model: torch.nn.Module,
@@ -27,17 +37,21 @@ def make_application(
     layers: str = "",
     bank: int | torch.Tensor = 0,
     schedule: Schedule | None = None,
+    strength_as: str = STRENGTH_AS[0],
 ) -> Application:
     """An Application of this adapter to a `comfy.model_base.BaseModel`.
 
-    schedule: multiplies the strength over time and blocks. Raises AdapterError where architecture,
-    width or depth differ, or `layers` names what is not there; both model and adapter are then
-    named.
+    schedule: multiplies the strength over time and blocks. strength_as: one of STRENGTH_AS. Raises
+    AdapterError where architecture, width or depth differ, or `layers` names what is not there;
+    both model and adapter are then named. Also for a weight in attention below 0.
     """
     architecture = architecture_of(model)
     check_fit(architecture, model, adapter)
     blocks = _block_tokens(architecture.blocks(model), adapter, strength, layers)
     blocks, curves = _follow(blocks, schedule)
+    if in_attention(strength_as):
+        check_weights(blocks, curves)
+        blocks = {name: replace(block, in_attention=True) for name, block in blocks.items()}
     return Application(
         adapter=adapter,
         blocks=blocks,
@@ -58,6 +72,27 @@ def apply(patcher: Any, application: Application) -> Any:
     if not options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}).get(PATCHES):
         add_wrapper_with_key(WrappersMP.APPLY_MODEL, PATCHES, apply_model, options)
     return patched
+
+
+def in_attention(strength_as: str) -> bool:
+    """Whether this one of STRENGTH_AS is the weight in attention. Raises AdapterError."""
+    if strength_as not in STRENGTH_AS:  # older versions of ComfyUI let any text pass
+        raise AdapterError(
+            f'"{strength_as}" is nothing a strength can be: choose {" or ".join(STRENGTH_AS)}.'
+        )
+    return strength_as == "attention"
+
+
+def check_weights(blocks: Mapping[str, BlockTokens], curves: torch.Tensor | None) -> None:
+    """Raises AdapterError where a block's strength is below 0 at any time."""
+    least = [
+        block.strength
+        if block.curve is None
+        else float((curves[block.curve] * block.strength).min())
+        for block in blocks.values()
+    ]
+    if min(least, default=0.0) < 0.0:
+        raise AdapterError(NEGATIVE_WEIGHT)
 
 
 def check_fit(architecture: Architecture, model: torch.nn.Module, adapter: Adapter) -> None:

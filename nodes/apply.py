@@ -25,6 +25,7 @@ class SoftREPAApply(io.ComfyNode):
                 io.Model.Input("model", tooltip="The model the adapter was trained for."),
                 *settings(),
                 schedule_input(),
+                strength_as_input(),
             ],
             outputs=[io.Model.Output(tooltip="The model with the adapter on it.")],
         )
@@ -39,6 +40,7 @@ class SoftREPAApply(io.ComfyNode):
         end_percent: float,
         layers: str,
         schedule: Schedule | None = None,
+        strength_as: str = injection.STRENGTH_AS[0],
     ) -> io.NodeOutput:
         application = injection.make_application(
             model.model,
@@ -48,6 +50,7 @@ class SoftREPAApply(io.ComfyNode):
             end_percent,
             layers,
             schedule=schedule,
+            strength_as=strength_as,
         )
         return io.NodeOutput(injection.apply(model, application))
 
@@ -63,7 +66,7 @@ def settings() -> list[io.Input]:
             max=10.0,
             step=0.01,
             tooltip="1 is the adapter as trained, 0 the model without it. Values between "
-            "compute the patched blocks twice.",
+            "compute the patched blocks twice, unless strength_as is attention.",
         ),
         io.Float.Input(
             "start_percent",
@@ -97,4 +100,17 @@ def schedule_input() -> io.Input:
         "schedule",
         optional=True,
         tooltip="From SoftREPA Schedule: strength over time and blocks, times the one above.",
+    )
+
+
+def strength_as_input() -> io.Input:
+    """The optional input for what the strength is; workflows without it mean a blend."""
+    return io.Combo.Input(
+        "strength_as",
+        options=list(injection.STRENGTH_AS),
+        default=injection.STRENGTH_AS[0],
+        optional=True,
+        tooltip="blend: each patched block with and without the adapter, mixed; computed twice. "
+        "attention: how often its tokens count in attention; computed once, and not below 0. Both "
+        "give the same at 0 and 1, and much the same between.",
     )

@@ -44,6 +44,7 @@ class SoftREPAApplyConditioning(io.ComfyNode):
                     optional=True,
                     tooltip="ComfyUI's hook keyframes: their strength multiplies this one.",
                 ),
+                apply.strength_as_input(),
             ],
             outputs=[io.Conditioning.Output(tooltip="The prompt with the adapter on it.")],
         )
@@ -60,10 +61,18 @@ class SoftREPAApplyConditioning(io.ComfyNode):
         bank: str,
         schedule: Schedule | None = None,
         hook_kf: HookKeyframeGroup | None = None,
+        strength_as: str = injection.STRENGTH_AS[0],
     ) -> io.NodeOutput:
         if bank not in BANKS:  # older versions of ComfyUI let any text pass
             raise AdapterError(f'"{bank}" is no bank: choose among {", ".join(BANKS)}.')
         unfitted = injection.Unfitted(
-            adapter, strength, start_percent, end_percent, layers, BANKS.index(bank), schedule
+            adapter,
+            strength,
+            start_percent,
+            end_percent,
+            layers,
+            BANKS.index(bank),
+            schedule,
+            strength_as,
         )
         return io.NodeOutput(injection.attach(conditioning, unfitted, hook_kf))

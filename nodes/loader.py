@@ -61,6 +61,8 @@ class SoftREPALoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, adapter: str, architecture: str = ARCHITECTURES[0]) -> io.NodeOutput:
-        return io.NodeOutput(
-            files.read(adapter_files.path_of(adapter), adapter_files.stated(architecture))
-        )
+        path = adapter_files.path_of(adapter)
+        found = files.read(path, adapter_files.stated(architecture))
+        # For whoever runs it through the API: which file it was, in the history's outputs.
+        version = {"softrepa_adapter": [adapter], "softrepa_sha256": [adapter_files.sha256(path)]}
+        return io.NodeOutput(found, ui=version)

@@ -38,7 +38,7 @@ def main() -> int:
     package = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = package
     spec.loader.exec_module(package)
-    from comfyui_softrepa.training.cli import main as command
+    from comfyui_softrepa.training.run.command import main as command
 
     return command()
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...host.pack import import_comfyui
-from ...training.progress import progress
+from ...training.cache.progress import progress
 from .. import world
 from . import clip, network, vae
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ...training.progress import progress
+from ...training.cache.progress import progress
 from .. import world
 
 CHANNELS = 16

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from ...softrepa.adapter import Adapter
-from ...training.batches import Batch, Batches
-from ...training.data.hard_captions import chosen
-from ...training.data.words import read_words
+from ...training.cache.progress import progress
+from ...training.data.captions.hard_captions import chosen
+from ...training.data.captions.words import read_words
+from ...training.model.soft_tokens import SoftTokens, initial_tokens
 from ...training.objectives import OBJECTIVES, Row, mean_squared_error
-from ...training.progress import progress
-from ...training.randomness import torch_generator
-from ...training.recipes import RECIPES
-from ...training.run import objective_of
-from ...training.settings import Settings
-from ...training.soft_tokens import SoftTokens, initial_tokens
+from ...training.run.start import objective_of
+from ...training.settings.randomness import torch_generator
+from ...training.settings.recipes import RECIPES
+from ...training.settings.values import Settings
+from ...training.step.batches import Batch, Batches
 from .. import world
 from .model import LEVELS, Model
 
@@ -33,7 +33,7 @@ WIDTH = 192
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pictures, encoded, and their captions: what `training.batches` reads of a cache."""
+    """Pictures, encoded, and their captions: what `training.step.batches` reads of a cache."""
 
     latents: Tensor
     texts: Sequence[str]
@@ -133,7 +133,7 @@ def loss_of(
 
 
 def start_of(chosen_settings: Settings) -> SoftTokens:
-    """The tokens that training begins with, as `training.design` makes them."""
+    """The tokens that training begins with, as `training.model.design` makes them."""
     layers = tuple(chosen_settings.layers.split(","))
     return initial_tokens(
         banks=OBJECTIVES[chosen_settings.objective].BANKS,

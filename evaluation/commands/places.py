@@ -31,6 +31,23 @@ def named_trial(name: str, comfyui: str | None) -> Trial:
     raise TrialError(f"There is no trial {name}: no {MANIFEST} lies in {looked}.")
 
 
+def new_trial(name: str, comfyui: str | None) -> Path:
+    """The folder of a trial that may not be there yet: a path, a folder that is here, or a name in
+    ComfyUI's output.
+
+    Raises TrialError where it is a name and there is no ComfyUI.
+    """
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) != 1 or path.is_dir():
+        return path
+    for folder in _comfyuis(comfyui):
+        return folder / BELOW / name
+    raise TrialError(
+        f"There is no ComfyUI for a trial called {name}: name a folder, such as ./{name}, or "
+        "ComfyUI's with --comfyui or COMFYUI_PATH."
+    )
+
+
 def _comfyuis(flag: str | None) -> list[Path]:
     """The ComfyUI named by the flag, else by COMFYUI_PATH, else the one this pack lies in."""
     named = flag or os.environ.get("COMFYUI_PATH")

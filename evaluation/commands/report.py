@@ -1,6 +1,6 @@
 """Write the report of a trial: report.html, .json, .csv and .png.
 
-Votes are read from the trial's votes.sqlite where it is there.
+Votes are read from the trial's votes.sqlite where it is there. A pilot's answer stands first.
 """
 
 from __future__ import annotations
@@ -8,18 +8,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import EvaluationError
-from ..report import analyse, write_report
+from ..pilot.report import report
 from ..report.texts import Texts, languages
 from ..report.wording import answer
-from ..trial import Trial
-from ..votes import store
-from ..votes.errors import VotingError
-from ..votes.vote import Vote
 from . import places
 
 HELP = "write a trial's report: report.html, .json, .csv and .png"
-VOTES = "votes.sqlite"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,22 +39,13 @@ def _votes(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Writes the report and prints its answers and where it lies. Returns 0."""
     trial = places.named_trial(arguments.trial, arguments.comfyui)
-    analysis = analyse(trial, read_votes(trial), arguments.planned, arguments.primary)
     folder = Path(arguments.output) if arguments.output else trial.folder
-    written = write_report(analysis, trial, folder, arguments.language)
-    texts = Texts(arguments.language)
+    analysis, pilot = report(
+        trial, folder, arguments.language, arguments.planned, arguments.primary
+    )
+    if pilot:
+        print(pilot.answer)
     for comparison in analysis.comparisons:
-        print(answer(comparison, texts))
-    print(written)
+        print(answer(comparison, Texts(arguments.language)))
+    print(folder / "report.html")
     return 0
-
-
-def read_votes(trial: Trial) -> list[Vote]:
-    """The trial's votes, in the order given; none where nobody has voted."""
-    path = trial.folder / VOTES
-    if not path.is_file():
-        return []
-    try:
-        return store.read_votes(path)
-    except VotingError as error:
-        raise EvaluationError(f"{path}: {error}") from None

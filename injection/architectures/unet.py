@@ -14,7 +14,7 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 999
 from ..application import BlockTokens
-from ..attention_blend import SPANS, AttentionBlend
+from ..attention_blend import SPANS, AttentionBlend, Span
 from ..rows import follow_rows
 from ..strength import is_full
 
@@ -122,7 +122,8 @@ class ContextPatch:
         value = with_tokens if value is context or value is None else insert(value)
         # `extra` lives for one block's call only: it tells AttentionBlend what stands where. The
         # latest insertion is the first in the context.
-        extra[SPANS] = ((tokens.shape[1], block.strength), *extra.get(SPANS, ()))
+        span = Span(tokens.shape[1], block.strength, block.in_attention)
+        extra[SPANS] = (span, *extra.get(SPANS, ()))
         return query, with_tokens, value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from comfy.ldm.wan.model import WanModel
 
 from ...softrepa.tokens import bucket
+from ..joint_sequence import JointSequence
 from .double_blocks import DoubleBlocks
 
 WAN = DoubleBlocks(
@@ -16,6 +17,7 @@ WAN = DoubleBlocks(
     WanModel,
     "blocks",
     lambda network: network.dim,
+    lambda network: JointSequence(cross=True),
     # Its relatives for pictures, sound and poses put more than text into the same sequence.
     chosen=lambda network: type(network) is WanModel and network.model_type == "t2v",
 )

@@ -51,7 +51,8 @@ def adapter_facts(name: str, architecture: str = ARCHITECTURES[0]) -> dict[str, 
     state = adapter_files.state(path)
     if sum(size for _, _, size, _ in state) > LARGEST_FILE:
         raise FileTooLarge(f"{path.name} is larger than any adapter, so it is not read here.")
-    return {"name": name, **_facts(path, state, adapter_files.stated(architecture))}
+    facts = _facts(path, state, adapter_files.stated(architecture))
+    return {"name": name, "sha256": adapter_files.sha256(path), **facts}
 
 
 @functools.lru_cache(maxsize=64)

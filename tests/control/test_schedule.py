@@ -156,11 +156,18 @@ def test_shift_after_the_node_moves_the_curve_with_it(sd3):
 
 
 @pytest.mark.parametrize("arch", ["sd15", "sd3"])
-@pytest.mark.parametrize("settings", [{}, {"schedule": "0:1, 0.3:1, 1:0"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"schedule": "0:1, 0.3:1, 1:0"},
+        {"schedule": "0:1, 0.3:1, 1:0", "strength_as": "attention"},
+    ],
+)
 def test_torch_compile_gives_one_graph_for_all_steps(studios, arch, settings):
     art = studios[arch]
     if "schedule" in settings:
-        settings = {"schedule": schedule(settings["schedule"])}
+        settings = {**settings, "schedule": schedule(settings["schedule"])}
     model = art.on_model(**settings)
     expected = art.sample(model).latent
     torch._dynamo.reset()

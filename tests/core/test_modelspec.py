@@ -18,8 +18,8 @@ from comfyui_softrepa.softrepa.blend import concatenate, weighted_sum
 from comfyui_softrepa.softrepa.errors import AdapterError
 from comfyui_softrepa.softrepa.summary import summary
 from comfyui_softrepa.tests.adapters import random_adapter, save_reference
-from comfyui_softrepa.training import output
 from comfyui_softrepa.training.errors import BadInput
+from comfyui_softrepa.training.run.output import adapter as output
 from PIL import Image
 
 SHOWN = {

@@ -13,9 +13,9 @@ from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.demo.sweep import grid, training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.tests.adapters import random_adapter
-from comfyui_softrepa.training.denoiser import Denoiser
-from comfyui_softrepa.training.engine import Engine, prepare
-from comfyui_softrepa.training.run import objective_of
+from comfyui_softrepa.training.model.denoiser import Denoiser
+from comfyui_softrepa.training.run.start import objective_of
+from comfyui_softrepa.training.step.engine import Engine, prepare
 
 SAMPLING = evaluate.Sampling(steps=4)
 

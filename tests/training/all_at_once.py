@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import torch
 from comfyui_softrepa.injection import make_application, model_options
 from comfyui_softrepa.tests import golden_models
-from comfyui_softrepa.training.batches import Batch
-from comfyui_softrepa.training.denoiser import Denoiser
-from comfyui_softrepa.training.randomness import torch_generator
-from comfyui_softrepa.training.soft_tokens import SoftTokens, initial_tokens
+from comfyui_softrepa.training.model.denoiser import Denoiser
+from comfyui_softrepa.training.model.soft_tokens import SoftTokens, initial_tokens
+from comfyui_softrepa.training.settings.randomness import torch_generator
+from comfyui_softrepa.training.step.batches import Batch
 
 
 def soft_tokens(golden: golden_models.Golden, banks: int, seed: int = 0) -> SoftTokens:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.tests import checkpoints
-from comfyui_softrepa.training import cli
+from comfyui_softrepa.training.run import command
 from PIL import Image
 
 COLOURS = ("red", "green", "blue", "yellow", "white", "black", "orange", "purple")
@@ -64,4 +64,4 @@ def flags(sd3: Path, pictures: Path, shared_cache: Path) -> Callable[..., list[s
 def train(flags: Callable[..., list[str]], monkeypatch) -> Callable[..., int]:
     """Runs the trainer here; gives its exit code."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    return lambda output, *more: cli.main(flags(output, *more))
+    return lambda output, *more: command.main(flags(output, *more))

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from comfyui_softrepa.tests.training.conftest import write_pictures
-from comfyui_softrepa.training import run
+from comfyui_softrepa.training.run import prepared, start
 from safetensors.torch import load_file, save_file
 
 
@@ -20,7 +20,7 @@ def refused(train, tmp_path, capsys, monkeypatch):
     def attempt(*more: str, output=None, early: bool = True) -> str:
         with monkeypatch.context() as patch:
             if early:
-                patch.setattr(run.caching, "build", no_long_work)
+                patch.setattr(start.caching, "build", no_long_work)
             code = train(output or tmp_path, *more)
         said = capsys.readouterr().err.strip().splitlines()
         said = [line for line in said if line.startswith("train.py: ")]
@@ -38,8 +38,8 @@ def too_early(monkeypatch):
     def long_work(*arguments, **named):
         raise AssertionError("a bad flag must be told before the scan and the model's load")
 
-    monkeypatch.setattr(run.data, "find", long_work)
-    monkeypatch.setattr(run.comfy_model, "load_model", long_work)
+    monkeypatch.setattr(prepared.data, "find", long_work)
+    monkeypatch.setattr(prepared.comfy_model, "load_model", long_work)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_output_that_cannot_be_written(refused, tmp_path) -> None:
 
 
 def test_disk_that_fills(train, tmp_path, capsys, monkeypatch) -> None:
-    from comfyui_softrepa.training import state
+    from comfyui_softrepa.training.run.output import state
 
     def full(path, data):
         raise OSError(28, "No space left on device", str(path))

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
-from comfyui_softrepa.training.batches import Batches, negatives
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.randomness import python_random, torch_generator
-from comfyui_softrepa.training.validation import split, validation_batches
+from comfyui_softrepa.training.settings.randomness import python_random, torch_generator
+from comfyui_softrepa.training.step.batches import Batches, negatives
+from comfyui_softrepa.training.step.validation import split, validation_batches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.training import cli
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.flags import parser
-from comfyui_softrepa.training.settings import Settings
+from comfyui_softrepa.training.settings import command_line
+from comfyui_softrepa.training.settings.flags import parser
+from comfyui_softrepa.training.settings.values import Settings
 
 TRAIN = Path(__file__).resolve().parents[2] / "training" / "train.py"
 NEEDED = ["--checkpoint=model.safetensors", "--data=pictures"]
@@ -24,7 +24,7 @@ DESIGN = (
 
 
 def test_every_flag_is_a_setting_and_has_the_same_default() -> None:
-    settings = cli.read_settings(NEEDED)
+    settings = command_line.read_settings(NEEDED)
     for field in fields(Settings):
         if field.name not in ("checkpoint", "data", "output"):
             assert getattr(settings, field.name) == field.default, field.name
@@ -41,7 +41,7 @@ def test_config_file_holds_any_flag_and_the_command_line_wins(tmp_path) -> None:
         'checkpoint = "a.safetensors"\ndata = "pictures"\nbatch-size = 8\nlearning_rate = 0.01\n'
         "normalise = true\ntensorboard = false\n"
     )
-    settings = cli.read_settings([f"--config={config}", "--batch-size", "4"])
+    settings = command_line.read_settings([f"--config={config}", "--batch-size", "4"])
     assert (settings.checkpoint, settings.batch_size) == ("a.safetensors", 4)
     assert (settings.learning_rate, settings.normalise) == (0.01, True)
     assert not settings.tensorboard
@@ -54,13 +54,13 @@ def test_config_file_holds_any_flag_and_the_command_line_wins(tmp_path) -> None:
 def test_config_file_that_cannot_be(tmp_path, text: str) -> None:
     (tmp_path / "run.toml").write_text(text)
     with pytest.raises(BadInput):
-        cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+        command_line.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_config_file_as_windows_saves_it(tmp_path, encoding: str) -> None:
     (tmp_path / "run.toml").write_bytes('title = "Hügel"\r\nsteps = 5\r\n'.encode(encoding))
-    settings = cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+    settings = command_line.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
     assert (settings.title, settings.steps) == ("Hügel", 5)
 
 
@@ -68,34 +68,34 @@ def test_config_file_as_windows_saves_it(tmp_path, encoding: str) -> None:
 def test_config_file_with_backslashes_between_double_quotes(tmp_path, path: str) -> None:
     (tmp_path / "run.toml").write_text(f'cache = "{path}"\n')
     with pytest.raises(BadInput, match="single quotes"):
-        cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
+        command_line.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"])
     (tmp_path / "run.toml").write_text(f"cache = '{path}'\n")
-    assert str(cli.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"]).cache).endswith(
-        path
-    )
+    assert str(
+        command_line.read_settings([*NEEDED, f"--config={tmp_path / 'run.toml'}"]).cache
+    ).endswith(path)
 
 
 def test_flags_that_may_be_repeated(tmp_path) -> None:
     config = tmp_path / "run.toml"
     config.write_text('text-encoder = ["l", "g"]\nextra_model_paths_config = "a.yaml"\n')
-    settings = cli.read_settings([*NEEDED, f"--config={config}"])
+    settings = command_line.read_settings([*NEEDED, f"--config={config}"])
     assert settings.text_encoder == ("l", "g")
     assert settings.extra_model_paths_config == (tmp_path / "a.yaml",)
-    settings = cli.read_settings([*NEEDED, f"--config={config}", "--text-encoder", "t5"])
+    settings = command_line.read_settings([*NEEDED, f"--config={config}", "--text-encoder", "t5"])
     assert settings.text_encoder == ("t5",)
 
 
 def test_a_model_in_place_of_a_checkpoint() -> None:
-    settings = cli.read_settings(["--model=m", "--vae=v", "--text-encoder=t", "--data=d"])
+    settings = command_line.read_settings(["--model=m", "--vae=v", "--text-encoder=t", "--data=d"])
     assert (settings.checkpoint, settings.model) == (None, "m")
     assert not {"model", "vae", "text_encoder", "base_directory"} & set(settings.decisive())
     with pytest.raises(BadInput, match="--checkpoint"):
-        cli.read_settings(["--data=d"])
+        command_line.read_settings(["--data=d"])
 
 
 def test_resume_and_overwrite_exclude_each_other() -> None:
     with pytest.raises(BadInput, match="--resume"):
-        cli.read_settings([*NEEDED, "--resume", "--overwrite"])
+        command_line.read_settings([*NEEDED, "--resume", "--overwrite"])
 
 
 def test_train_py_runs_from_any_folder(tmp_path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import comfyui_softrepa
 import pytest
 import torch
-from comfyui_softrepa.training import comfyui as finding
-from comfyui_softrepa.training.comfyui import ComfyUI
 from comfyui_softrepa.training.errors import BadInput
+from comfyui_softrepa.training.model import comfyui as finding
+from comfyui_softrepa.training.model.comfyui import ComfyUI
 
 ROOT = Path(comfyui_softrepa.__file__).parent
 
@@ -113,7 +113,7 @@ spec = importlib.util.spec_from_file_location("pack", sys.argv[1] + "/host/pack.
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 module.import_pack()
-from comfyui_softrepa.training import comfyui
+from comfyui_softrepa.training.model import comfyui
 assert "comfy" not in sys.modules
 found = comfyui.find(base=Path(sys.argv[2]))
 comfyui.start(found)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from comfy.model_base import ModelType
 from comfyui_softrepa.tests import golden_models
-from comfyui_softrepa.training.denoiser import Denoiser
 from comfyui_softrepa.training.errors import BadInput
+from comfyui_softrepa.training.model.denoiser import Denoiser
 
 KINDS = {
     ModelType.EPS: comfy.supported_models.SD15,

@@ -13,8 +13,8 @@ from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.golden_models import relative_error
 from comfyui_softrepa.tests.training.command import TRAIN
-from comfyui_softrepa.training import cli
-from comfyui_softrepa.training.log import read_log
+from comfyui_softrepa.training.run import command
+from comfyui_softrepa.training.run.output.log import read_log
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_two_processes_equal_one(trained_model, tmp_path, objective: str) -> Non
     one, two = tmp_path / "one", tmp_path / "two"
     shared = [*trained_model, f"--objective={objective}", "--resolution=64", "--steps=4"]
     shared += ["--batch-size=3", "--micro-batch=2", "--no-tensorboard", "--cpu"]
-    assert cli.main([*shared, f"--output={one / 'adapter.safetensors'}"]) == 0
+    assert command.main([*shared, f"--output={one / 'adapter.safetensors'}"]) == 0
     run_two([*shared, f"--output={two / 'adapter.safetensors'}"])
     adapters = [files.read(folder / "adapter.safetensors") for folder in (one, two)]
     for name in ("tokens", "offsets"):

@@ -20,10 +20,10 @@ from comfyui_softrepa.softrepa.adapter import Adapter
 from comfyui_softrepa.tests import checkpoints
 from comfyui_softrepa.tests.training import command
 from comfyui_softrepa.tests.training.conftest import write_pictures
-from comfyui_softrepa.training import comfy_model, design
-from comfyui_softrepa.training.cli import read_settings
-from comfyui_softrepa.training.log import read_log
-from comfyui_softrepa.training.model_files import ModelFiles
+from comfyui_softrepa.training.model import comfy_model, design
+from comfyui_softrepa.training.model.model_files import ModelFiles
+from comfyui_softrepa.training.run.output.log import read_log
+from comfyui_softrepa.training.settings.command_line import read_settings
 
 MOST_MEMORY = 12 << 30
 CAPTIONS = ("a red square", "a green square", "a blue square", "a yellow square")

@@ -12,12 +12,13 @@ import torch
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.training.test_kept import contents
 from comfyui_softrepa.tests.training.test_run import assert_same
-from comfyui_softrepa.training import guard, memory
-from comfyui_softrepa.training.denoiser import Denoiser
-from comfyui_softrepa.training.engine import Engine
-from comfyui_softrepa.training.log import read_log
-from comfyui_softrepa.training.loop import Loop
-from comfyui_softrepa.training.state import Progress
+from comfyui_softrepa.training.model.denoiser import Denoiser
+from comfyui_softrepa.training.run import guard
+from comfyui_softrepa.training.run.loop import Loop
+from comfyui_softrepa.training.run.output.log import read_log
+from comfyui_softrepa.training.run.output.state import Progress
+from comfyui_softrepa.training.step import memory
+from comfyui_softrepa.training.step.engine import Engine
 
 resource = pytest.importorskip("resource")
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,14 +202,14 @@ package = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = package
 spec.loader.exec_module(package)
 import torch
-from comfyui_softrepa.training import cli
+from comfyui_softrepa.training.run import command
 made = torch.optim.AdamW.__init__
 def limited(self, *rest, **named):  # the model is loaded, the first step to come
     made(self, *rest, **named)
     now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + (50 << 20), resource.RLIM_INFINITY))
 torch.optim.AdamW.__init__ = limited
-sys.exit(cli.main(arguments))
+sys.exit(command.main(arguments))
 """
 
 

@@ -11,9 +11,10 @@ import pytest
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.training.conftest import write_pictures
 from comfyui_softrepa.tests.training.test_run import assert_same
-from comfyui_softrepa.training import lock, previous, run
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.log import read_log
+from comfyui_softrepa.training.run import prepared, start
+from comfyui_softrepa.training.run.output import lock, previous
+from comfyui_softrepa.training.run.output.log import read_log
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -36,8 +37,8 @@ def refused(train, capsys, monkeypatch):
         held = contents(output)
         with monkeypatch.context() as patch:
             if before == "scan":
-                patch.setattr(run.data, "find", too_late)
-            patch.setattr(run.caching, "build", too_late)
+                patch.setattr(prepared.data, "find", too_late)
+            patch.setattr(start.caching, "build", too_late)
             assert train(output, *more) == 2
         assert contents(output) == held
         said = [line for line in capsys.readouterr().err.splitlines() if "train.py: " in line]

@@ -26,9 +26,10 @@ package = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = package
 spec.loader.exec_module(package)
 import torch
-from comfyui_softrepa.training import cli, comfyui
+from comfyui_softrepa.training.model import comfyui
+from comfyui_softrepa.training.run import command
 comfyui.start(comfyui.find(), ["--use-pytorch-cross-attention", "--cpu"])
-from comfyui_softrepa.training import run as _  # all that a child needs
+from comfyui_softrepa.training.run import start  # all that a child needs
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,7 +67,7 @@ def attempt(log, arguments, moment):
     if child == 0:
         if not isinstance(moment, list):
             kill_at(moment)
-        os._exit(cli.main(arguments))
+        os._exit(command.main(arguments))
     code = None
     if isinstance(moment, list):  # so many bytes of the log and so many seconds later
         while code is None and size(log) < before + moment[0]:

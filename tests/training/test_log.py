@@ -9,8 +9,8 @@ import sys
 
 import pytest
 from comfyui_softrepa.tests.training import board
-from comfyui_softrepa.training import files, plot
-from comfyui_softrepa.training.log import Log, read_log
+from comfyui_softrepa.training.run.output import files, plot
+from comfyui_softrepa.training.run.output.log import Log, read_log
 from PIL import Image
 
 

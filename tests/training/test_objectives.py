@@ -6,7 +6,13 @@ import math
 
 import pytest
 import torch
-from comfyui_softrepa.training.objectives import AGSM, OBJECTIVES, Row, SoftREPA, mean_squared_error
+from comfyui_softrepa.training.objectives import (
+    AGSM,
+    OBJECTIVES,
+    Row,
+    SoftREPA,
+    mean_squared_error,
+)
 
 
 def row(predictions: list[float], target: float, rows: int, negatives: int) -> Row:

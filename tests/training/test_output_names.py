@@ -7,9 +7,10 @@ from pathlib import Path
 
 import folder_paths
 import pytest
-from comfyui_softrepa.training import cli, files, paths
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.output import Output, find_output
+from comfyui_softrepa.training.run.output import files
+from comfyui_softrepa.training.run.output.adapter import Output, find_output
+from comfyui_softrepa.training.settings import command_line, paths
 
 NEEDED = ["--checkpoint=model.safetensors", "--data=pictures"]
 
@@ -90,16 +91,16 @@ def test_the_longest_name_that_is_taken_has_room_for_all(adapters, tmp_path) -> 
 def test_a_home_folder_in_every_path(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for flag in ("data", "cache", "comfyui", "base-directory", "hard-words", "thumbnail"):
-        settings = cli.read_settings([*NEEDED, f"--{flag}=~/x"])
+        settings = command_line.read_settings([*NEEDED, f"--{flag}=~/x"])
         assert getattr(settings, flag.replace("-", "_")) == tmp_path / "x"
         with pytest.raises(BadInput, match=f"--{flag}: ~nosuchuser9 is nobody"):
-            cli.read_settings([*NEEDED, f"--{flag}=~nosuchuser9/x"])
-    settings = cli.read_settings([*NEEDED, "--extra-model-paths-config=~/x"])
+            command_line.read_settings([*NEEDED, f"--{flag}=~nosuchuser9/x"])
+    settings = command_line.read_settings([*NEEDED, "--extra-model-paths-config=~/x"])
     assert settings.extra_model_paths_config == (tmp_path / "x",)
     (tmp_path / "run.toml").write_text("seed = 3\n")
-    assert cli.read_settings([*NEEDED, "--config", "~/run.toml"]).seed == 3
+    assert command_line.read_settings([*NEEDED, "--config", "~/run.toml"]).seed == 3
     with pytest.raises(BadInput, match="--config: ~nosuchuser9"):
-        cli.read_settings([*NEEDED, "--config=~nosuchuser9/x"])
+        command_line.read_settings([*NEEDED, "--config=~nosuchuser9/x"])
 
 
 @pytest.mark.parametrize("flag", ["data", "checkpoint", "vae", "text-encoder", "output", "title"])
@@ -107,7 +108,7 @@ def test_control_characters_in_any_flag(tmp_path, flag: str) -> None:
     (tmp_path / "run.toml").write_text(f'{flag} = "a\\u0000b"\n')
     needed = [each for each in NEEDED if not each.startswith(f"--{flag}")]
     with pytest.raises(BadInput, match="control character"):
-        cli.read_settings([*needed, f"--config={tmp_path / 'run.toml'}"])
+        command_line.read_settings([*needed, f"--config={tmp_path / 'run.toml'}"])
 
 
 def test_expanded_leaves_other_paths_alone() -> None:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.training import progress as module
-from comfyui_softrepa.training.progress import Lines, progress
+from comfyui_softrepa.training.cache import progress as module
+from comfyui_softrepa.training.cache.progress import Lines, progress
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,24 +11,24 @@ import torch
 from comfyui_softrepa.injection import make_application
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.training import board, conftest
-from comfyui_softrepa.training import comfy_model
-from comfyui_softrepa.training.log import read_log
-from comfyui_softrepa.training.loop import Loop
-from comfyui_softrepa.training.model_files import content_hash
-from comfyui_softrepa.training.output import Output
+from comfyui_softrepa.training.model import comfy_model
+from comfyui_softrepa.training.model.model_files import content_hash
+from comfyui_softrepa.training.run.loop import Loop
+from comfyui_softrepa.training.run.output.adapter import Output
+from comfyui_softrepa.training.run.output.log import read_log
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, sd3, pictures, shared_cache):
     """One run, to look at."""
-    from comfyui_softrepa.training import cli
+    from comfyui_softrepa.training.run import command
 
     folder = tmp_path_factory.mktemp("run")
     arguments = [f"--checkpoint={sd3}", f"--data={pictures}", f"--cache={shared_cache}"]
     arguments += [f"--output={folder / 'adapter'}", "--resolution=32", "--steps=8"]
     arguments += ["--batch-size=3", "--save-every=4", "--val-fraction=0.25", "--normalise"]
-    assert cli.main(arguments) == 0
+    assert command.main(arguments) == 0
     return Output(folder / "adapter.safetensors")
 
 

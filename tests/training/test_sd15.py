@@ -7,9 +7,9 @@ import torch
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests import checkpoints
 from comfyui_softrepa.tests.training import command
-from comfyui_softrepa.training import comfy_model, design
-from comfyui_softrepa.training.cli import read_settings
-from comfyui_softrepa.training.model_files import ModelFiles
+from comfyui_softrepa.training.model import comfy_model, design
+from comfyui_softrepa.training.model.model_files import ModelFiles
+from comfyui_softrepa.training.settings.command_line import read_settings
 from safetensors import safe_open
 
 MOST_MEMORY = 12 << 30

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from ..data import Framing, Pair
 from ..errors import BadInput
-from ..progress import progress
 from . import compact, keys, shards
 from .encoding import Encoder, Text
+from .progress import progress
 from .reading import Cache, distinct, index
 
 SHARD_ENTRIES = 128

@@ -1,8 +1,8 @@
 """Images with captions: finding them, reading them, and making captions that are nearly right."""
 
 from .buckets import Plan, plan
-from .framing import Framing
 from .pairs import Pair, find
+from .pictures.framing import Framing
 from .report import Report
 
 __all__ = ["Framing", "Pair", "Plan", "Report", "find", "plan"]

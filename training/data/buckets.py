@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .framing import Framing
-from .images import opened, upright_size
 from .pairs import Pair
+from .pictures.framing import Framing
+from .pictures.images import opened, upright_size
 
 Size = tuple[int, int]
 LEAST_HELD_OUT = 2

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BadInput
-from . import refusal, sources
+from . import refusal
 from .gathering import Gathered, gather
-from .images import Look, examined
-from .listing import list_folder
+from .pictures.images import Look, examined
+from .reading import sources
+from .reading.listing import list_folder
 from .report import Report
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import BadInput
 from .gathering import Gathered
-from .listing import Listing
+from .reading.listing import Listing
+from .reading.sources import KEYS_NAMED
 from .report import Report, listed, printable
-from .sources import KEYS_NAMED
 
 
 def no_images(listing: Listing) -> BadInput:

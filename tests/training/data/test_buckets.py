@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.training.batches import Batches
 from comfyui_softrepa.training.cache import build
 from comfyui_softrepa.training.data import Framing, Pair, find, plan
-from comfyui_softrepa.training.validation import split, validation_batches
+from comfyui_softrepa.training.step.batches import Batches
+from comfyui_softrepa.training.step.validation import split, validation_batches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

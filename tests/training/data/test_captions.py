@@ -11,8 +11,8 @@ import pytest
 import torch
 from comfy import sd1_clip, sdxl_clip
 from comfy.text_encoders import sd2_clip, sd3_clip
-from comfyui_softrepa.training import captions
-from comfyui_softrepa.training.captions import Captions
+from comfyui_softrepa.training.model import captions
+from comfyui_softrepa.training.model.captions import Captions
 
 SMALL = {"num_hidden_layers": 3, "intermediate_size": 64}
 """Real widths, so that the parts fit together, and little else."""

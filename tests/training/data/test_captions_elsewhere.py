@@ -10,8 +10,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.training.data import find, tables
-from comfyui_softrepa.training.data.names import Pictures, parts
+from comfyui_softrepa.training.data import find
+from comfyui_softrepa.training.data.reading import tables
+from comfyui_softrepa.training.data.reading.names import Pictures, parts
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_softrepa.training import comfy_model
 from comfyui_softrepa.training.cache import build
 from comfyui_softrepa.training.data import Framing, find
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.model_files import ModelFiles
+from comfyui_softrepa.training.model import comfy_model
+from comfyui_softrepa.training.model.model_files import ModelFiles
 from safetensors.torch import load_file, save_file
 
 from .stand_in import folder

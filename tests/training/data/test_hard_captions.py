@@ -6,8 +6,8 @@ import random
 import re
 
 import pytest
-from comfyui_softrepa.training.data.hard_captions import chosen, hard_captions
-from comfyui_softrepa.training.data.words import read_words
+from comfyui_softrepa.training.data.captions.hard_captions import chosen, hard_captions
+from comfyui_softrepa.training.data.captions.words import read_words
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_softrepa.training.data import find, images
-from comfyui_softrepa.training.data.framing import Framing, bucket, resize_and_crop, step
-from comfyui_softrepa.training.data.images import examined, fault, load
+from comfyui_softrepa.training.data import find
+from comfyui_softrepa.training.data.pictures import images
+from comfyui_softrepa.training.data.pictures.framing import Framing, bucket, resize_and_crop, step
+from comfyui_softrepa.training.data.pictures.images import examined, fault, load
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -240,9 +241,10 @@ spec = importlib.util.spec_from_file_location("p", sys.argv[1])
 pack = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(pack)
 pack.import_pack()
-from comfyui_softrepa.training.data import find, images
-from comfyui_softrepa.training.data.framing import Framing
-from comfyui_softrepa.training.data.images import fault
+from comfyui_softrepa.training.data import find
+from comfyui_softrepa.training.data.pictures.framing import Framing
+from comfyui_softrepa.training.data.pictures import images
+from comfyui_softrepa.training.data.pictures.images import fault
 path = Path(sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 work = [lambda: Framing(512).read(path), lambda: fault(path)] * 3

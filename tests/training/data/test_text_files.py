@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from comfyui_softrepa.training.data.text_files import NotText, decode, read, read_toml
-from comfyui_softrepa.training.data.words import read_words
+from comfyui_softrepa.training.data.captions.words import read_words
+from comfyui_softrepa.training.data.reading.text_files import NotText, decode, read, read_toml
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
 from hypothesis import strategies as st

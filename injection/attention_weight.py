@@ -1,0 +1,134 @@
+"""Strength as the weight of soft tokens in attention: log(weight) on their scores, in one pass.
+
+For every architecture whose attention goes through ComfyUI's `optimized_attention` with the options
+of the call: `weigh` gives options under which the keys of one adapter count `weight` times,
+`lengthened` keeps earlier ones in their places when more text is put beside them. A key that counts
+w times is what w equal keys would be, so weight 1 is the adapter as trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from comfy.ldm.modules import attention as comfy_attention
+from torch import Tensor
+
+OVERRIDE = "optimized_attention_override"
+"""ComfyUI's key for a function that is called in place of its attention."""
+WEIGHTS = "softrepa_attention_weights"
+"""Ours, in the options of one block's call: the AttentionWeights."""
+
+_WITHOUT_MASKS = {"attention_sage", "attention3_sage", "attention_flash"}
+"""Attentions of ComfyUI that drop a mask, or refuse it with a warning at every call."""
+_NOTHING = -1e4
+"""The logarithm of weight 0: a finite number, since a chunk of nothing but -inf gives NaN."""
+
+
+@dataclass(frozen=True, eq=False)
+class WeighedKeys:
+    """Keys start ... start + count of an attention, and how often each of them counts.
+
+    weight: a number above 0, or a tensor of no dimensions.
+    """
+
+    start: int
+    count: int
+    weight: float | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionWeights:
+    """What one block's attention is to weigh.
+
+    keys: the adapters', the latest first. length: keys in all; another attention of the same block
+    (SD3.5's of the picture to itself) has fewer and is left alone. previous: the override that
+    another pack put there. met: grows by one whenever an attention was weighed.
+    """
+
+    keys: tuple[WeighedKeys, ...]
+    length: int
+    previous: Callable[..., Tensor] | None
+    met: list[int]
+
+    def bias(self, query: Tensor) -> Tensor:
+        """(1, 1, 1, length), what is added to the scores, in the query's dtype."""
+        row = query.new_zeros(self.length, dtype=torch.float32)
+        for keys in self.keys:
+            row[keys.start : keys.start + keys.count] = _logarithm(keys.weight)
+        return row.to(query.dtype)[None, None, None]
+
+
+def _logarithm(weight: float | Tensor) -> float | Tensor:
+    if isinstance(weight, Tensor):
+        return weight.float().clamp_min(0.0).log().clamp_min(_NOTHING)
+    return math.log(weight)
+
+
+def weigh(options: Mapping[str, Any], keys: tuple[WeighedKeys, ...], length: int) -> dict[str, Any]:
+    """A copy of these options of one block's call under which these keys are weighed too.
+
+    length: keys of the attention that is meant, in all.
+    """
+    there = options.get(WEIGHTS)
+    if there is None:
+        weights = AttentionWeights(keys, length, options.get(OVERRIDE), [])
+    else:
+        weights = replace(there, keys=(*keys, *there.keys))
+    return {**options, OVERRIDE: weighed_attention, WEIGHTS: weights}
+
+
+def lengthened(options: Mapping[str, Any], count: int, at: int) -> Mapping[str, Any]:
+    """The options for a call with `count` keys more, put before key number `at`."""
+    there = options.get(WEIGHTS)
+    if there is None:
+        return options
+    keys = tuple(
+        replace(each, start=each.start + count) if each.start >= at else each for each in there.keys
+    )
+    return {**options, WEIGHTS: replace(there, keys=keys, length=there.length + count)}
+
+
+def was_weighed(options: Mapping[str, Any]) -> bool:
+    """Whether the call under these options of `weigh` has met an attention that took the weights.
+
+    Not so where another pack calls an attention of its own, or ComfyUI's without the options.
+    Compiled graphs keep no count: there the answer is always yes.
+    """
+    return torch.compiler.is_compiling() or bool(options[WEIGHTS].met)
+
+
+def weighed_attention(
+    attention: Callable[..., Tensor],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: int,
+    mask: Tensor | None = None,
+    *others: Any,
+    **named: Any,
+) -> Tensor:
+    """An `optimized_attention_override`: this attention, or the earlier override, with weights."""
+    weights = named["transformer_options"][WEIGHTS]
+    if key.shape[-2] == weights.length:
+        if not torch.compiler.is_compiling():
+            weights.met.append(1)
+        mask = _added(mask, weights.bias(query))
+        if getattr(attention, "__name__", "") in _WITHOUT_MASKS:
+            attention = comfy_attention.attention_pytorch
+    if weights.previous is not None:
+        return weights.previous(attention, query, key, value, heads, mask, *others, **named)
+    return attention(query, key, value, heads, mask, *others, **named)
+
+
+def _added(mask: Tensor | None, bias: Tensor) -> Tensor:
+    if mask is None:
+        return bias
+    if mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=bias.dtype).masked_fill(~mask, -torch.inf)
+    while mask.dim() < 4:  # (queries, keys) and (batch, queries, keys) are ComfyUI's shapes too
+        mask = mask.unsqueeze(0) if mask.dim() == 2 else mask.unsqueeze(1)
+    return mask + bias

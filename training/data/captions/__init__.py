@@ -1,0 +1,1 @@
+"""Captions made from captions: what differs from one in a single thing."""

@@ -1,0 +1,1 @@
+"""Picture files: which can be read, whether they are whole, and how they are framed."""

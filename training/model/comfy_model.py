@@ -1,0 +1,166 @@
+"""Base models as ComfyUI loads them: the denoiser, and the text encoders with the VAE."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cache.encoding import Text
+from ..errors import BadInput
+from . import headers
+from .captions import Captions
+from .model_files import ModelFiles
+
+
+def load_model(path: Path) -> Any:
+    """The denoiser of a checkpoint or diffusion model file, as the ModelPatcher that ComfyUI's
+    loaders give.
+
+    Raises BadInput where ComfyUI does not recognise the file.
+    """
+    return _load_checkpoint(path, output_model=True, output_clip=False, output_vae=False)[0]
+
+
+def _load_checkpoint(path: Path, **outputs: bool) -> tuple[Any, Any, Any]:
+    import comfy.sd
+
+    def load() -> tuple[Any, Any, Any]:
+        model, clip, vae, *_ = comfy.sd.load_checkpoint_guess_config(
+            str(path), embedding_directory=_embeddings(), **outputs
+        )
+        return model, clip, vae
+
+    return _understood(path, load)
+
+
+def _load_texts(files: Sequence[tuple[str, Path]], model: Any) -> Any:
+    """The text encoders of these kinds, each from a file of its own or a checkpoint."""
+    import comfy.sd
+
+    parts = [_text_encoder(path, kind) for kind, path in files]
+    sd3 = hasattr(model.model.diffusion_model, "joint_blocks")
+    kind = comfy.sd.CLIPType.SD3 if sd3 else comfy.sd.CLIPType.STABLE_DIFFUSION
+    return _understood(
+        files[0][1],
+        lambda: comfy.sd.load_text_encoder_state_dicts(
+            state_dicts=parts, embedding_directory=_embeddings(), clip_type=kind
+        ),
+    )
+
+
+def _text_encoder(path: Path, kind: str) -> dict[str, Tensor]:
+    import comfy.utils
+
+    tensors, metadata = _understood(
+        path, lambda: comfy.utils.load_torch_file(str(path), safe_load=True, return_metadata=True)
+    )
+    config = headers.detected(tensors, metadata)
+    if config is not None:
+        return headers.split(config.process_clip_state_dict(tensors))[kind]
+    if quantized := (metadata or {}).get("_quantization_metadata"):
+        tensors["_quantization_metadata"] = quantized  # where ComfyUI's own loader puts it
+    return tensors
+
+
+def _load_vae(path: Path) -> Any:
+    import comfy.sd
+    import comfy.utils
+
+    if headers.contents(path).checkpoint:
+        return _load_checkpoint(path, output_model=False, output_clip=False, output_vae=True)[2]
+
+    def load() -> Any:
+        tensors, metadata = comfy.utils.load_torch_file(str(path), return_metadata=True)
+        prefixed = comfy.utils.state_dict_prefix_replace(
+            dict(tensors), {"first_stage_model.": ""}, filter_keys=True
+        )
+        return comfy.sd.VAE(sd=prefixed or tensors, metadata=metadata)
+
+    return _understood(path, load)
+
+
+def _understood(path: Path, load: Callable[[], Any]) -> Any:
+    """What `load` gives; what it raises of a file it cannot use, as BadInput."""
+    try:
+        return load()
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # readers and detection raise whatever they come upon
+        raise headers.unrecognised(path, error) from error
+
+
+def _embeddings() -> list[str]:
+    import folder_paths
+
+    return folder_paths.get_folder_paths("embeddings")
+
+
+class Encoder:
+    """The text encoders and VAE of a base model; they are loaded when first used.
+
+    `identity` is one hash of all its files, `name` the model's file name. `model` is its denoiser,
+    from which only the scaling of latents is taken.
+    """
+
+    def __init__(self, files: ModelFiles, model: Any) -> None:
+        self.files = files
+        self.identity = files.identity
+        self.name = files.model.name
+        self._model = model
+        self._process_latent_in = model.model.process_latent_in
+        self._loaded: tuple[Captions, Any] | None = None
+
+    @torch.no_grad()
+    def latents(self, images: Tensor) -> Tensor:
+        """(B, H, W, 3) float32, 0 to 1, to (B, C, H/8, W/8) as the denoiser sees them, float32.
+
+        Raises BadInput where the files hold no VAE.
+        """
+        return self._process_latent_in(self._parts()[1].encode(images)).float().cpu()
+
+    @torch.no_grad()
+    def texts(self, captions: Sequence[str]) -> list[Text]:
+        """Each caption as the CLIPTextEncode node embeds it, its parentheses taken as letters.
+
+        Raises BadInput where the files hold no text encoder.
+        """
+        return self._parts()[0].embed(captions)
+
+    def release(self) -> None:
+        """Lets go of text encoders and VAE, and of the device's memory that they took."""
+        if self._loaded is None:
+            return
+        import comfy.model_management
+
+        self._loaded = None
+        comfy.model_management.unload_all_models()
+        gc.collect()
+        comfy.model_management.cleanup_models()
+        comfy.model_management.soft_empty_cache()
+
+    def _parts(self) -> tuple[Captions, Any]:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> tuple[Captions, Any]:
+        files = self.files
+        _, clip, vae = _load_checkpoint(
+            files.model,
+            output_model=False,
+            output_clip=not files.text_encoders,
+            output_vae=files.vae is None,
+        )
+        if files.text_encoders:
+            clip = _load_texts(files.text_encoders, self._model)
+        if files.vae is not None:
+            vae = _load_vae(files.vae)
+        if clip is None or getattr(vae, "first_stage_model", None) is None:
+            lacking, flag = ("text encoder", "--text-encoder") if clip is None else ("VAE", "--vae")
+            raise BadInput(f"{self.name} holds no {lacking}: name a file of it with {flag}.")
+        return Captions(clip), vae

@@ -1,0 +1,112 @@
+"""From settings and model to the tokens that are trained: which blocks, how wide, how begun."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ...injection.architectures import architecture_of
+from ...softrepa.adapter import PLACEMENTS
+from ...softrepa.errors import AdapterError
+from ...softrepa.families import describe
+from ...softrepa.layers import choose_layers, parse_layers
+from ..errors import BadInput
+from ..objectives import OBJECTIVES
+from ..settings.randomness import torch_generator
+from ..settings.recipes import RECIPES, Recipe, family_of
+from ..settings.values import Settings
+from .soft_tokens import SoftTokens, initial_tokens
+
+
+def family(model: Any) -> str:
+    """The row of `RECIPES` for this `comfy.model_base.BaseModel`. Raises BadInput."""
+    try:
+        architecture = architecture_of(model)
+    except AdapterError as error:
+        raise BadInput(str(error)) from None
+    if architecture.NAME not in ("mmdit", "unet"):
+        found = describe(architecture.NAME, architecture.widths(model)[0])
+        raise BadInput(
+            f"This model is {found}, which adapters can act on but cannot be trained for yet: name "
+            "an SD1.x, SD2.x, SDXL or SD3 model."
+        )
+    return family_of(architecture.NAME, architecture.widths(model)[0])
+
+
+def recipe_for(model: Any) -> Recipe:
+    """The papers' defaults for this `comfy.model_base.BaseModel`. Raises BadInput."""
+    return RECIPES[family(model)]
+
+
+def placement(settings: Settings, architecture: str) -> str:
+    """As asked for, else the objective's: AGSM's authors append where SoftREPA's prepend."""
+    choices = PLACEMENTS[architecture]
+    if settings.placement is None:
+        appended = settings.objective == "agsm" and "append" in choices
+        return "append" if appended else choices[0]
+    if settings.placement not in choices:
+        raise BadInput(
+            f"--placement {settings.placement} is not for this model: choose "
+            f"{' or '.join(choices)}."
+        )
+    return settings.placement
+
+
+def chosen_layers(settings: Settings, model: Any) -> tuple[str, ...]:
+    """The blocks to train, by name: one a row of tokens, or groups where a U-Net shares its own.
+
+    The default of an MMDiT is cut to the blocks it has. Raises BadInput.
+    """
+    architecture = architecture_of(model)
+    blocks = architecture.blocks(model)
+    text = settings.layers or ",".join(blocks)
+    if architecture.NAME == "mmdit" and text == RECIPES["SD3"].layers:
+        text = f"0-{min(4, len(blocks) - 1)}"
+    try:
+        choices = parse_layers(text)
+        names = choose_layers(choices, blocks)
+    except AdapterError as error:
+        raise BadInput(f"--layers: {error}") from None
+    if any(weight != 1.0 for weight in names.values()):
+        raise BadInput("--layers takes no weights: those are chosen when the adapter is used.")
+    if architecture.NAME == "mmdit" or settings.per_block:
+        return tuple(names)
+    groups = tuple(choice.group for choice in choices if choice.first is None)
+    if len(groups) == len(choices) or len(names) == 1:
+        return tuple(dict.fromkeys(groups)) or tuple(names)
+    raise BadInput(
+        "--layers names single blocks, but a U-Net's blocks share their tokens: name input, middle "
+        "or output, or give each block its own with --per-block."
+    )
+
+
+def check(settings: Settings, model: Any) -> None:
+    """Raises BadInput where the filled settings do not fit the model."""
+    architecture = architecture_of(model)
+    chosen_layers(settings, model)
+    placement(settings, architecture.NAME)
+    if settings.start == "bos" and architecture.NAME != "unet":
+        raise BadInput("--start bos is for U-Nets, whose tokens have the text's width: use normal.")
+
+
+def tokens_for(settings: Settings, model: Any, bos: Tensor | None) -> SoftTokens:
+    """The tokens that training starts from, on the CPU. `settings` must be filled.
+
+    bos: the empty prompt's first embedding, (D,), needed for `--start bos`.
+    """
+    architecture = architecture_of(model)
+    width = architecture.widths(model)[0]
+    layers = chosen_layers(settings, model)
+    return initial_tokens(
+        banks=OBJECTIVES[settings.objective].BANKS,
+        rows=len(layers) if architecture.NAME == "mmdit" or settings.per_block else 1,
+        tokens=settings.tokens,
+        width=width,
+        offset_width=architecture.offset_width(model) if settings.time_offsets else None,
+        architecture=architecture.NAME,
+        placement=placement(settings, architecture.NAME),
+        layers=layers,
+        generator=torch_generator(settings.seed, "tokens"),
+        bos=bos if settings.start == "bos" else None,
+    )

@@ -1,0 +1,3 @@
+"""`training.engine`, for scripts that know it by this name: see `training.step.engine`."""
+
+from .step.engine import *  # noqa: F403

@@ -1,0 +1,51 @@
+"""What a run leaves on the disk at a save: state, adapters, plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...model.soft_tokens import SoftTokens
+from . import plot
+from .adapter import Output, metadata, write_adapter
+from .log import read_log
+from .state import Checkpoint, Progress
+
+
+@dataclass(frozen=True)
+class Saving:
+    """run: what a resumed run must share, and what the adapter's metadata tell. labels: what the
+    user has model browsers show. All methods raise OSError, and leave the older files then."""
+
+    output: Output
+    run: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def all_of(self, good: Checkpoint, like: SoftTokens) -> None:
+        """The state first: the adapter can be made of it, not the other way round."""
+        good.save(self.output.state, self.run)
+        self.adapter(good.tokens(like), good.progress)
+        plot.draw(read_log(self.output.log), self.output.plot, self.output.adapter.stem)
+
+    def adapter(self, tokens: SoftTokens, progress: Progress) -> None:
+        self._write(self.output.adapter, tokens, progress)
+
+    def best(self, tokens: SoftTokens, progress: Progress) -> None:
+        """The adapter of the lowest validation loss."""
+        self._write(self.output.best, tokens, progress)
+
+    def _write(self, path: Path, tokens: SoftTokens, progress: Progress) -> None:
+        told = {
+            **self.run,
+            "skipped_steps": progress.skipped or None,
+            "changes": "; ".join(progress.changes) or None,
+        }
+        title = self.output.adapter.stem
+        described = metadata(told, title, progress.started, progress.step, self.labels)
+        try:
+            write_adapter(path, tokens, described)
+        except OSError as error:
+            error.filename = str(path)  # the name a user knows
+            raise

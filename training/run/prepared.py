@@ -1,0 +1,125 @@
+"""All that is known before long work: flags, model and data are checked; nothing is computed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import data
+from ..cache import keys
+from ..data.captions.hard_captions import chosen
+from ..data.captions.words import read_words
+from ..errors import BadInput
+from ..model import base_model, comfy_model, design
+from ..model.joint_blocks import training_options
+from ..settings.values import Settings
+from ..step.processes import Processes
+from ..step.validation import split
+from .output import previous
+from .output.adapter import Output, labels
+from .output.state import Progress
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before long work: the model is loaded, the data is listed."""
+
+    settings: Settings
+    output: Output
+    labels: dict[str, str]
+    pairs: Sequence[data.Pair]
+    patcher: Any
+    encoder: comfy_model.Encoder
+    hard: dict[str, tuple[str, ...]]
+    progress: Progress
+    auto_micro_batch: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether the adapter is there already, of these very settings and as many steps."""
+        return previous.is_done(self.settings, self.output, self.progress, self.labels)
+
+    @functools.cached_property
+    def images(self) -> list[str]:
+        """The pictures' keys in the cache: every file is read for them, so once a run."""
+        return keys.of_images(self.pairs, self.framing)
+
+    @functools.cached_property
+    def described(self) -> dict[str, Any]:
+        """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
+        settings, model = self.settings, self.patcher.model
+        architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
+        return {
+            **settings.decisive(),
+            "layers": ",".join(design.chosen_layers(settings, model)),
+            "placement": design.placement(settings, architecture),
+            **self.encoder.files.described(),
+            "pairs": len(self.pairs),
+            "dataset": keys.of_run(self.encoder.identity, self.pairs, self.images, self.further),
+        }
+
+    @functools.cached_property
+    def plan(self) -> data.Plan:
+        """How every picture is framed. Raises BadInput where the resolution cannot be."""
+        settings = self.settings
+        training, held_out = split(len(self.pairs), settings.val_fraction, settings.seed)
+        framing = data.Framing(settings.resolution, settings.buckets)
+        return data.plan(self.pairs, framing, training, held_out, settings.batch_size)
+
+    @property
+    def framing(self) -> data.Framing:
+        return self.plan.framing
+
+    @property
+    def further(self) -> list[str]:
+        """Captions to embed beside the pairs' own."""
+        hard = [caption for captions in self.hard.values() for caption in captions]
+        return [*hard, *([""] if self.settings.start == "bos" else [])]
+
+
+def prepare(settings: Settings, output: Output, processes: Processes) -> Prepared:
+    """Checks what the flags alone tell, then what the model's header does, then the data."""
+    given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
+    words = read_words(*([settings.hard_words] if settings.hard_words else []))
+    progress = previous.progress_of(settings, output)
+    base = base_model.find(settings.checkpoint, settings.model, settings.text_encoder, settings.vae)
+    auto = settings.micro_batch is None
+    settings = settings.filled(design.recipe_for(base.outline))
+    design.check(settings, base.outline)
+    training_options(base.outline, settings.checkpointing)
+    if processes.first:
+        print(*base.notes, sep="\n", end="\n" if base.notes else "")
+    pairs, report = data.find(settings.data)
+    if processes.first:
+        report.show()
+        if progress.step == 0:
+            report.write(output.data_report)
+    _check_sizes(settings, len(pairs))
+    patcher = comfy_model.load_model(base.files.model)
+    hard = {}
+    if settings.hard_share > 0.0:
+        captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
+        # As many as a row can use: each takes as much room in the cache as the caption itself.
+        count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
+        hard = chosen(captions, count, settings.seed, words)
+    encoder = comfy_model.Encoder(base.files, patcher)
+    prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress, auto)
+    if prepared.plan.crops and processes.first:
+        print(prepared.plan)
+    if progress.step:
+        previous.take_up(settings, output, progress, prepared.described)
+    if processes.first and progress.step < settings.steps:
+        report.write(output.data_report, prepared.plan)
+    return prepared
+
+
+def _check_sizes(settings: Settings, pairs: int) -> None:
+    held_out = 0 if settings.val_fraction == 0.0 else max(2, round(pairs * settings.val_fraction))
+    if settings.batch_size > pairs - held_out:
+        raise BadInput(
+            f"--batch-size {settings.batch_size} is larger than the set of {pairs} pairs"
+            + (f", {held_out} of them held out" if held_out else "")
+            + ": lower it or add pictures."
+        )

@@ -1,0 +1,167 @@
+"""A run from its settings: checks first, then the cache, then the loop."""
+
+from __future__ import annotations
+
+import random
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from .. import cache as caching
+from ..model import design
+from ..model.denoiser import Denoiser
+from ..model.joint_blocks import training_options
+from ..model.soft_tokens import SoftTokens
+from ..objectives import OBJECTIVES, Objective
+from ..settings.values import Settings
+from ..step import memory
+from ..step.batches import Batches
+from ..step.engine import Engine
+from ..step.processes import Processes, join
+from ..step.validation import split, validation_batches
+from . import dry_run
+from .loop import Loop
+from .output.adapter import Output, find_output
+from .output.files import remove_remains
+from .output.lock import alone
+from .output.log import Log, Silence
+from .output.saving import Saving
+from .output.state import load_tensors
+from .prepared import Prepared, prepare
+
+
+def run(settings: Settings) -> None:
+    """Trains an adapter, or reports what that would take.
+
+    `comfyui.start` must have been called. Raises BadInput and the loop's errors.
+    """
+    processes = join()
+    try:
+        output = find_output(settings.output)
+        if settings.dry_run:
+            print(dry_run.report(prepare(settings, output, processes)))
+            return
+        with alone(output.adapter) if processes.first else nullcontext():
+            prepared = prepare(settings, output, processes)
+            if prepared.done:
+                if processes.first:
+                    print(f"{output.adapter.name} is done already: {prepared.progress.step} steps.")
+                return
+            _train(prepared, processes)
+    finally:
+        processes.close()
+
+
+def objective_of(settings: Settings) -> Objective:
+    """The objective with its own hyper-parameters; the settings must be filled."""
+    common = {"temperature": settings.temperature, "normalise": settings.normalise}
+    if settings.objective == "softrepa":
+        return OBJECTIVES["softrepa"](own_weight=settings.own_weight, **common)
+    return OBJECTIVES["agsm"](
+        gamma_positive=settings.gamma_positive, gamma_negative=settings.gamma_negative, **common
+    )
+
+
+def _train(prepared: Prepared, processes: Processes) -> None:
+    settings, output = prepared.settings, prepared.output
+    cache = caching.build(
+        prepared.pairs,
+        prepared.encoder,
+        settings.cache or default_cache(output, prepared),
+        prepared.framing,
+        images=prepared.images,
+        further=prepared.further,
+        rank=processes.rank,
+        world_size=processes.count,
+        barrier=processes.wait,
+    )
+    progress = prepared.progress
+    denoiser = Denoiser(prepared.patcher, settings.precision)
+    bos = cache.text("").context[0] if settings.start == "bos" else None
+    live = design.tokens_for(settings, denoiser.model, bos).copy(denoiser.device, trainable=True)
+    objective = objective_of(settings)
+    average = live.copy(denoiser.device, False) if objective.SURVEY == "average" else None
+    optimizer = torch.optim.AdamW(
+        list(live.tensors.values()), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    if progress.step:
+        load_tensors(output.state, progress, live, average, optimizer)
+    batches, held_out = _batches(prepared, cache, denoiser.timesteps)
+    processes.wait()
+    log: Log | Silence = Silence()
+    if processes.first:
+        for path in (output.adapter, output.best, output.state, output.log, output.plot):
+            remove_remains(path)
+        log = Log(output.log, progress.step, settings.steps, settings.tensorboard)
+    options = training_options(denoiser.model, settings.checkpointing)
+    loop = Loop(
+        engine=Engine(denoiser, objective, _micro_batch(prepared, denoiser, live, cache), options),
+        batches=batches,
+        text_of=cache.text,
+        live=live,
+        average=average,
+        average_decay=settings.average_decay,
+        optimizer=optimizer,
+        progress=progress,
+        saving=Saving(output, prepared.described, prepared.labels),
+        log=log,
+        processes=processes,
+        save_every=settings.save_every,
+        remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
+        validation=validation_batches(batches, held_out),
+    )
+    try:
+        loop.train(settings.steps)
+    finally:
+        log.close()
+
+
+def _micro_batch(
+    prepared: Prepared, denoiser: Denoiser, live: SoftTokens, cache: caching.Cache
+) -> int:
+    """The user's own, else as many predictions as fit: a row's at most, beyond which nothing is
+    saved. On a CPU it does not follow the free memory, so that equal runs give equal bytes."""
+    settings = prepared.settings
+    if not prepared.auto_micro_batch or denoiser.device.type == "cpu":
+        return settings.micro_batch
+    try:
+        text = cache.text(cache.captions(0)[0])
+        held = memory.saved_bytes(
+            denoiser, live, cache.latent(0)[None], text, settings.checkpointing
+        )
+    except Exception as error:
+        if not memory.ran_out(error):
+            raise
+        held = sys.maxsize  # one at a time, if at all
+    memory.free()
+    return memory.affordable(denoiser.device, held, settings.batch_size)
+
+
+def _batches(
+    prepared: Prepared, cache: caching.Cache, timesteps: int
+) -> tuple[Batches, tuple[int, ...]]:
+    settings = prepared.settings
+    training, held_out = split(len(cache), settings.val_fraction, settings.seed)
+
+    def hard(caption: str, rng: random.Random) -> list[str]:
+        known = list(prepared.hard.get(caption, ()))
+        return rng.sample(known, len(known))
+
+    batches = Batches(
+        cache=cache,
+        images=training,
+        shapes={index: cache.shape(index) for index in range(len(cache))},
+        size=settings.batch_size,
+        timesteps=timesteps,
+        seed=settings.seed,
+        hard_share=settings.hard_share,
+        hard_captions=hard,
+    )
+    return batches, held_out
+
+
+def default_cache(output: Output, prepared: Prepared) -> Path:
+    """Beside the adapter, one folder a base model, so that further runs find it."""
+    return output.adapter.parent / f".cache-{prepared.encoder.identity[:12]}"

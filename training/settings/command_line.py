@@ -1,0 +1,102 @@
+"""Flags and the config file that they name, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data.reading.text_files import read_toml
+from ..errors import BadInput
+from .flags import parser
+from .paths import expanded
+from .values import Settings
+
+_PROSE = ("title", "description", "author")
+_ESCAPED = "\b\t\n\f\r\x1b"
+"""What TOML makes of a backslash and a letter, as in "C:\\new"."""
+_REPEATABLE = ("text-encoder", "extra-model-paths-config")
+_PATHS = (
+    "data",
+    "cache",
+    "comfyui",
+    "base-directory",
+    "extra-model-paths-config",
+    "hard-words",
+    "thumbnail",
+)
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Settings from a command line and the config file it names. Raises BadInput."""
+    made = parser()
+    config = _config_of(arguments)
+    configured = _as_flags(config, arguments) if config else []
+    given = vars(made.parse_args([*configured, *arguments]))
+    given.pop("config")
+    for name in ("text_encoder", "extra_model_paths_config"):
+        given[name] = tuple(given[name] or ())
+    if given["checkpoint"] is None and given["model"] is None:
+        raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")
+    if given["resume"] and given["overwrite"]:
+        raise BadInput("--resume goes on with a run and --overwrite starts it anew: give one.")
+    return Settings(**given)
+
+
+def _config_of(arguments: list[str]) -> Path | None:
+    """The value of --config, found before the rest can be parsed."""
+    found = None
+    for at, argument in enumerate(arguments):
+        if argument == "--config" and at + 1 < len(arguments):
+            found = arguments[at + 1]
+        elif argument.startswith("--config="):
+            found = argument.partition("=")[2]
+    if found is None:
+        return None
+    try:
+        return expanded(found)
+    except BadInput as error:
+        raise BadInput(f"--config: {error}.") from None
+
+
+def _as_flags(path: Path, given: Sequence[str] = ()) -> list[str]:
+    """A TOML file's entries as a command line, so that both are checked by the same rules.
+
+    given: the command line, whose flags win, those that may be repeated as well.
+    """
+    try:
+        entries = read_toml(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): check --config.") from None
+    flags: list[str] = []
+    for name, value in entries.items():
+        name = name.replace("_", "-")
+        values = [value]
+        if name in _REPEATABLE:
+            values = value if isinstance(value, list) else values
+            if any(each == f"--{name}" or each.startswith(f"--{name}=") for each in given):
+                continue
+        for each in values:
+            flags += _as_flag(path, name, each)
+    return flags
+
+
+def _as_flag(path: Path, name: str, value: Any) -> list[str]:
+    if name == "config" or isinstance(value, dict | list):
+        raise BadInput(f'{path}: "{name}" is no flag with one value (see --help).')
+    if isinstance(value, bool):
+        if name == "dry-run":
+            return ["--dry-run"] if value else []
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, str) and name not in _PROSE and any(char in _ESCAPED for char in value):
+        raise BadInput(
+            f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
+            "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."
+        )
+    if name in _PATHS:
+        # Relative to the config file, which travels with its data.
+        try:
+            value = path.parent / expanded(str(value))
+        except BadInput as error:
+            raise BadInput(f'{path}: "{name}": {error}.') from None
+    return [f"--{name}={value}"]

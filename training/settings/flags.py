@@ -1,0 +1,253 @@
+"""The command line: every flag, grouped, with what a user needs to know to set it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from ...softrepa.adapter import PLACEMENTS
+from ..data import Framing
+from ..errors import BadInput
+from ..objectives import OBJECTIVES
+from .paths import check_text, expanded
+from .values import PRECISIONS
+
+DESCRIPTION = """\
+Trains soft text tokens (SoftREPA, AGSM) for a checkpoint that your ComfyUI loads, from a folder of
+images with captions. Defaults marked "by model" are the papers' for the checkpoint's family.
+training/README.md is the guide: how much data, which settings, what goes wrong.
+"""
+EPILOG = """\
+beside the adapter:
+  NAME.best.safetensors  the adapter of the lowest validation loss (with --val-fraction)
+  NAME.state             the training checkpoint that --resume goes on from
+  NAME.log.jsonl         one object a step; NAME.png plots it; NAME.data.txt names unused files
+several GPUs:
+  torchrun --nproc-per-node 4 training/train.py ...   negatives span the whole batch
+exit codes:
+  0 done   2 bad input (one sentence on stderr)   130 interrupted, go on with --resume   1 a fault
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """One sentence and exit code 2 for what cannot be parsed."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message[:1].upper()}{message[1:]} (see --help).")
+
+
+def parser() -> Parser:
+    made = Parser(
+        prog="train.py",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for add in (_input, _data, _objective, _tokens, _optimisation, _memory, _labels, _running):
+        add(made)
+    return made
+
+
+# fmt: off
+def _input(made: Parser) -> None:
+    group = made.add_argument_group("what is trained, on what")
+    add = group.add_argument
+    add("--checkpoint", metavar="FILE", type=_text,
+        help="a checkpoint: a path, or a name in ComfyUI's checkpoints folder. SD1.x, SD2.x, SDXL, "
+        "SD3, SD3.5; text encoders that it lacks are looked for in ComfyUI's text_encoders folders")
+    add("--model", metavar="FILE", type=_text,
+        help="a diffusion model alone, in place of the checkpoint's: a path, or a name in "
+        "ComfyUI's diffusion_models folders")
+    add("--text-encoder", metavar="FILE", type=_text, action="append",
+        help="a text encoder, in place of the checkpoint's of its kind; once for each (SD1.x "
+        "clip_l, SD2.x clip_h, SDXL clip_l and clip_g, SD3 clip_l, clip_g, t5xxl): a path, or a "
+        "name in ComfyUI's text_encoders folders")
+    add("--vae", metavar="FILE", type=_text,
+        help="a VAE, in place of the checkpoint's: a path, or a name in ComfyUI's vae folder")
+    add("--data", metavar="FOLDER", type=_path, required=True,
+        help="images, each with a .txt of its name (a caption a line), or metadata.jsonl, or COCO "
+        "captions; nested folders are read")
+    add("--output", metavar="FILE", type=_text, default="adapter.safetensors",
+        help="a path, or a name in ComfyUI's models/softrepa (default: %(default)s there)")
+    add("--comfyui", metavar="FOLDER", type=_path,
+        help="ComfyUI (default: COMFYUI_PATH, else the one this pack is installed in, else "
+        "Desktop's)")
+    add("--base-directory", metavar="FOLDER", type=_path,
+        help="where the server with this flag keeps models and custom_nodes (default: the folder "
+        "whose custom_nodes hold this pack, where ComfyUI lies elsewhere; else ComfyUI's)")
+    add("--extra-model-paths-config", metavar="FILE", type=_path, action="append",
+        help="as the server takes it, besides the extra_model_paths.yaml beside its main.py; may "
+        "be given several times (default: Desktop's, for its base directory)")
+    add("--config", metavar="FILE", type=_path,
+        help="TOML with any of these flags, such as batch-size = 8; flags given here win")
+
+
+def _data(made: Parser) -> None:
+    add = made.add_argument_group("data").add_argument
+    add("--resolution", metavar="PIXELS", type=_resolution,
+        help="side of the square pictures are cropped to (by model: 512, SDXL 1024)")
+    _switch(add, "--buckets", False, "keep aspect ratios: sizes of about the same area")
+    add("--val-fraction", metavar="SHARE", type=_number(0.0, 0.5), default=0.0,
+        help="share of the pairs held out: their loss and accuracy by timestep range are logged "
+        "and the best adapter kept (default: none)")
+    add("--cache", metavar="FOLDER", type=_path,
+        help="latents and text embeddings, computed once (default: a folder beside the output)")
+
+
+def _objective(made: Parser) -> None:
+    add = made.add_argument_group("objective").add_argument
+    add("--objective", choices=sorted(OBJECTIVES), default="softrepa",
+        help="softrepa: contrastive (arXiv 2503.08250); agsm: its successor, which does not "
+        "over-count (arXiv 2605.30038) (default: %(default)s)")
+    add("--temperature", metavar="T", type=_number(1e-6),
+        help="softrepa 0.07, agsm 0.1; with --normalise softrepa 0.3")
+    _switch(add, "--normalise", False,
+            "temperature as a share of the row's mean error, which differs tenfold between "
+            "timesteps")
+    add("--hard-share", metavar="SHARE", type=_number(0.0, 1.0), default=0.0,
+        help="share of a caption's negatives made from itself by changing one thing (a colour, a "
+        "number, a place), or taken from NAME.neg.txt (default: none)")
+    add("--hard-words", metavar="FILE", type=_path,
+        help="TOML with further words for that, shaped like training/data/captions/words_en.toml")
+    add("--own-weight", metavar="W", type=_number(0.0),
+        help="softrepa: weight of the own caption's error (by model: 10, SD3 0)")
+    add("--gamma-positive", metavar="G", type=_number(0.0), help="agsm (by model: 1)")
+    add("--gamma-negative", metavar="G", type=_number(0.0),
+        help="agsm (by model: SD1.x 1, SDXL and SD3 0.1)")
+    add("--average-decay", metavar="D", type=_number(0.0, 1.0), default=0.9999,
+        help="agsm: of the tokens' moving average, a step (default: %(default)s)")
+
+
+def _tokens(made: Parser) -> None:
+    add = made.add_argument_group("tokens").add_argument
+    add("--tokens", metavar="K", type=_whole(1), help="soft tokens a block (by model: 4)")
+    add("--layers", metavar="BLOCKS",
+        help='blocks that get tokens: "0-4", or for U-Nets "input,middle" or "input.4" (by model: '
+        "SD1.x input; SDXL input,middle; SD3 0-4)")
+    _switch(add, "--per-block", False, "U-Nets: tokens of its own for every block, not shared ones")
+    add("--placement", choices=(*PLACEMENTS["mmdit"], *PLACEMENTS["unet"]),
+        help="where they stand in the text (SD3: softrepa prepend, agsm append)")
+    _switch(add, "--time-offsets", None, "an offset for each timestep bucket (by model: SDXL none)")
+    add("--start", choices=("normal", "bos"),
+        help="tokens begin as N(0, 0.02) or as the empty prompt's first embedding (by model: SD1.x "
+        "bos)")
+
+
+def _optimisation(made: Parser) -> None:
+    add = made.add_argument_group("optimisation").add_argument
+    add("--steps", metavar="N", type=_whole(1), default=30_000, help="(default: %(default)s)")
+    add("--batch-size", metavar="B", type=_whole(2), default=16,
+        help="images a step, over all processes; each is told apart from B - 1 other captions "
+        "(default: %(default)s)")
+    add("--learning-rate", metavar="LR", type=_number(0.0), default=1e-3,
+        help="of AdamW (default: %(default)s)")
+    add("--weight-decay", metavar="WD", type=_number(0.0), default=1e-4,
+        help="(default: %(default)s)")
+    add("--seed", metavar="N", type=_whole(0), default=0,
+        help="equal seeds give equal adapters on a CPU (default: %(default)s)")
+
+
+def _memory(made: Parser) -> None:
+    add = made.add_argument_group("memory and speed").add_argument
+    add("--micro-batch", metavar="M", type=_whole_or_auto(1),
+        help="predictions held at once; changes memory and speed, not the result. At the batch "
+        "size or above softrepa predicts nothing twice. auto: as many as fit the free memory (4 on "
+        "a CPU), half as many wherever it runs out (default: auto)")
+    _switch(add, "--checkpointing", False,
+            "SD3: recompute each block's activations in the backward pass")
+    add("--precision", choices=tuple(PRECISIONS), default="auto",
+        help="auto: the dtype ComfyUI loads the model in; else autocast. Tokens and optimizer stay "
+        "float32 (default: %(default)s)")
+    _switch(add, "--cpu", False, "use no GPU")
+
+
+def _labels(made: Parser) -> None:
+    add = made.add_argument_group("what ComfyUI's model library shows").add_argument
+    add("--title", metavar="TEXT", type=_text, default="", help="(default: the output's name)")
+    add("--description", metavar="TEXT", type=_text, default="",
+        help="(default: a sentence on objective, model, data and steps)")
+    add("--author", metavar="NAME", type=_text, default="", help="(default: none)")
+    add("--thumbnail", metavar="IMAGE", type=_path,
+        help="a picture of your choice, embedded small and without its camera data; never one of "
+        "the training set by itself (default: none)")
+
+
+def _running(made: Parser) -> None:
+    add = made.add_argument_group("running").add_argument
+    add("--save-every", metavar="N", type=_whole(1), default=100,
+        help="steps between checkpoints and validations (default: %(default)s)")
+    _switch(add, "--resume", False,
+            "go on from the last checkpoint (from the start where there is none); on a CPU the "
+            "result has the bytes of an unbroken run. --steps may grow, --learning-rate and "
+            "--precision may change")
+    _switch(add, "--overwrite", False, "start anew, and delete what another run left there")
+    _switch(add, "--accept-changed-data", False,
+            "with --resume: go on although pictures or captions have changed")
+    _switch(add, "--tensorboard", True, "log to NAME.tensorboard where TensorBoard is installed")
+    add("--dry-run", action="store_true",
+        help="read the data, load the model, print what a run would take, and stop")
+
+
+# fmt: on
+def _switch(add: Callable[..., object], name: str, default: bool | None, text: str) -> None:
+    add(name, action=argparse.BooleanOptionalAction, default=default, help=text)
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be {least} or more, not {text}")
+        return value
+
+    read.__name__ = "whole number"
+    return read
+
+
+def _whole_or_auto(least: int) -> Callable[[str], int | None]:
+    whole = _whole(least)
+
+    def read(text: str) -> int | None:
+        return None if text == "auto" else whole(text)
+
+    read.__name__ = 'whole number or "auto"'
+    return read
+
+
+def _number(least: float, most: float = float("inf")) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            bounds = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+def _resolution(text: str) -> int:
+    value = int(text)
+    Framing(value)
+    return value
+
+
+_resolution.__name__ = "whole number"
+
+
+def _path(text: str) -> Path:
+    try:
+        return expanded(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _text(text: str) -> str:
+    try:
+        check_text(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
