@@ -1,6 +1,6 @@
 /** What the chosen adapter file is, below the list of Load SoftREPA Adapter. */
 
-import { isLinked, widgetOf } from './graph.js'
+import { isLinked, statedBy, widgetOf } from './graph.js'
 import { addPanel, chained, element, keepShown } from './panel.js'
 import { madeWith, noteChosen, noted, noteRun, shortHash } from './version.js'
 import { warningLine } from './warning.js'
@@ -43,7 +43,7 @@ export class AdapterInfo {
   #facts() {
     const { value, options } = widgetOf(this.#node, 'adapter') ?? {}
     const listed = options?.values?.includes?.(value) && !isLinked(this.#node, 'adapter')
-    return listed ? this.#shared.facts.adapter(value) : undefined
+    return listed ? this.#shared.facts.adapter(value, statedBy(this.#node)) : undefined
   }
 
   /** misfit: why a model downstream cannot take the adapter, or null. */
