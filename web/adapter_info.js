@@ -1,10 +1,11 @@
 /** What the chosen adapter file is, below the list of Load SoftREPA Adapter. */
 
 import { isLinked, widgetOf } from './graph.js'
-import { addPanel, element, keepShown } from './panel.js'
+import { addPanel, element, keepShown, setWidget } from './panel.js'
 import { warningLine } from './warning.js'
 
 const HEIGHT = 88
+const WAYS = ['blend', 'attention']
 const OBJECTIVES = { softrepa: 'SoftREPA', agsm: 'AGSM' }
 
 export class AdapterInfo {
@@ -12,6 +13,7 @@ export class AdapterInfo {
   #shared
   #content = element('div', 'softrepa-info')
   #shown = ''
+  #users = []
 
   /** shared: {app, facts, text}, the extension's own. */
   constructor(node, shared) {
@@ -20,8 +22,10 @@ export class AdapterInfo {
     addPanel(shared.app, node, 'softrepa_info', this.#content, { height: HEIGHT, grows: true })
   }
 
-  /** misfit: why a model downstream cannot take the adapter, or null. */
-  refresh(misfit) {
+  /** misfit: why a model downstream cannot take the adapter, or null. users: the Apply nodes that
+   * take this adapter and no other. */
+  refresh(misfit, users = []) {
+    this.#users = users
     keepShown(this.#shared.app, this.#node, this.#content)
     const lines = this.#lines(misfit)
     const shown = JSON.stringify(lines)
@@ -30,8 +34,23 @@ export class AdapterInfo {
     this.#content.replaceChildren(...lines.map((line) => this.#row(line)))
   }
 
-  #row([kind, text]) {
-    return kind === 'warning' ? warningLine(text) : element('div', `softrepa-${kind}`, text)
+  #row([kind, text, use]) {
+    if (kind === 'warning') return warningLine(text)
+    if (!use) return element('div', `softrepa-${kind}`, text)
+    const hint = this.#shared.text('recommendedHint')
+    const button = element('button', `softrepa-${kind}`, text, { type: 'button', title: hint })
+    button.addEventListener('click', () => this.#take(use))
+    return button
+  }
+
+  /** Sets widgets of the Apply nodes, by name, where no link does. */
+  #take(values) {
+    for (const node of this.#users) {
+      for (const [name, value] of Object.entries(values)) {
+        const widget = widgetOf(node, name)
+        if (widget && !isLinked(node, name)) setWidget(this.#shared.app, node, widget, value)
+      }
+    }
   }
 
   #lines(misfit) {
@@ -44,7 +63,16 @@ export class AdapterInfo {
     if (found === null) return [['note', text('loading')]]
     if (found.error !== undefined) return [['warning', found.error || text('unreadable')]]
     const warning = misfit ? [['warning', text('misfit', misfit)]] : []
-    return [...warning, ...describe(found, text)]
+    return [...warning, ...describe(found, text), ...this.#recommendation(found.said)]
+  }
+
+  #recommendation(said) {
+    const strength = Number(said.strength || NaN)
+    if (!(strength >= 0 && strength <= 10)) return []
+    const told = this.#shared.text('recommended', { strength: said.strength })
+    if (!this.#users.length) return [['line', told]]
+    const known = WAYS.includes(said.strength_as)
+    return [['take', told, { strength, ...(known && { strength_as: said.strength_as }) }]]
   }
 }
 
