@@ -1,18 +1,22 @@
 /** The voting page in ComfyUI's sidebar, where the front-end has one for packs. */
 
-const ID = 'softrepa-vote'
+const NAME = 'softrepa-vote' // of the tab, and the class of what is in it
 const ADDRESS = '/softrepa/vote/'
 
-/** Adds the tab. The page in it is the one at /softrepa/vote; it is opened with the tab, not before,
- * and what it could not send yet it keeps itself. */
+/** Adds the tab. The page in it is the one at /softrepa/vote, opened with the tab and not before. */
 export function addVoteTab({ app, text }) {
   app.extensionManager?.registerSidebarTab?.({
-    id: ID,
+    id: NAME,
     icon: 'pi pi-thumbs-up',
     title: text('vote'),
     tooltip: text('voteHint'),
     type: 'custom',
-    render: (panel) => panel.replaceChildren(content(app.api.apiURL(ADDRESS), text))
+    render(panel) {
+      // Front-ends may render anew what is there, which would load the page again.
+      if (panel.querySelector(`.${NAME}`)) return
+      panel.style.height = '100%'
+      panel.replaceChildren(content(app.api.apiURL(ADDRESS), text))
+    }
   })
 }
 
@@ -26,7 +30,7 @@ function content(address, text) {
   page.src = address
   page.title = text('voteHint')
   const box = document.createElement('div')
-  box.className = 'softrepa-vote'
+  box.className = NAME
   box.append(link, page)
   return box
 }

@@ -108,7 +108,8 @@ def paint(
     places = [at for at in range(1, ARMS + 1) if one.get(f"model_{at}") is not None]
     links = graph.get(unique_id, {}).get("inputs", {})
     made = [graphs.made(graph, _links(links, at)) for at in places]
-    names = arm_names(one["arm_names"], made)
+    models = [graphs.made(graph, [links.get(f"model_{at}")]) for at in places]
+    names = arm_names(one["arm_names"], models)
     arms = [_arm(name, at, one, inputs) for name, at in zip(names, places, strict=True)]
     prompts = prompts or chosen_prompts(_together(inputs["prompts"]), _input_folder())
     check_texts(arms, len(prompts))

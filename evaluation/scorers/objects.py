@@ -41,19 +41,18 @@ def failures(
     wrong: list[str] = []
     groups: list[list[Found]] = []
     for wanted in expected:
-        count = int(wanted.get("count", 1))
-        there = [each for each in best if each.name == wanted["class"]]
-        if len(there) < count:
-            wrong.append("number" if there else "object")
-        colour = wanted.get("color")
-        if colour and there:
-            coloured = [each for each in there if each.colour == colour]
-            if len(coloured) < count:
-                wrong.append("colour")
-            there = coloured
-        groups.append(there[:count])
+        count, colour = int(wanted.get("count", 1)), wanted.get("color")
+        # The surest ones only, as many as are asked for.
+        group = [each for each in best if each.name == wanted["class"]][:count]
+        if len(group) < count:
+            wrong.append("number" if group else "object")
+            group = []
+        elif colour and any(each.colour != colour for each in group):
+            wrong.append("colour")
+            group = []
+        groups.append(group)
     for wanted, group in zip(expected, groups, strict=True):
-        if "position" in wanted:
+        if group and "position" in wanted:
             relation, target = wanted["position"]
             if not _all_lie(group, relation, groups[int(target)]):
                 wrong.append("position")

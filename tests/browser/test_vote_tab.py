@@ -8,6 +8,8 @@ from comfyui_softrepa.tests.evaluation.votes.trials import write_trial
 from playwright.sync_api import expect
 
 TITLES = {"en": "Blind votes", "ja": "ブラインド投票"}
+# A class in front-end 1.32.9, a test id in 1.58.1.
+TAB = ".softrepa-vote-tab-button, [data-testid='softrepa-vote-tab-button']"
 
 
 @pytest.mark.parametrize("locale", sorted(TITLES))
@@ -18,7 +20,9 @@ def test_a_vote_from_the_sidebar(open_page, base, locale):
         write_trial(trial)
     before = len(read_votes(trial / "votes.sqlite"))
     frontend = open_page(**{"Comfy.Locale": locale})
-    frontend.page.locator(".softrepa-vote-tab-button").click()
+    tab = frontend.page.locator(TAB)
+    expect(tab).to_contain_text(TITLES[locale])
+    tab.click()
     frame = frontend.page.frame_locator(".softrepa-vote iframe")
     frame.locator("#voter").fill("Ann")
     frame.locator("button.chief").first.click()
@@ -28,6 +32,6 @@ def test_a_vote_from_the_sidebar(open_page, base, locale):
     frontend.screenshot(f"vote-tab-{locale}")
     link = frontend.page.locator(".softrepa-vote a")
     expect(link).to_have_attribute("href", "/api/softrepa/vote/")
-    frontend.page.locator(".softrepa-vote-tab-button").click()
+    tab.click()
     expect(frontend.page.locator(".softrepa-vote")).to_have_count(0)
     assert not frontend.complaints()

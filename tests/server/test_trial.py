@@ -28,7 +28,7 @@ SETTINGS = {
     "width": 64,
     "height": 64,
 }
-EVERYTHING = 8
+EVERYTHING = 24
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +50,12 @@ def pictures(folder: Path) -> dict[str, bytes]:
 
 def test_interrupted_it_goes_on_at_the_next_run(server, adapter):
     folder = server.base / "output" / "softrepa" / "trials" / "node"
+    trial = asked("node", seeds="1-6")
     with pytest.raises(GraphError):
-        server.run(asked("node"), on_progress=interrupting(server, after=7))
+        server.run(trial, on_progress=interrupting(server, after=7))
     before = pictures(folder)
     assert 0 < len(before) < EVERYTHING
-    result = server.run(asked("node"))
+    result = server.run(trial)
     after = pictures(folder)
     assert len(after) == EVERYTHING and before.items() <= after.items()
     shown = result.images[TRIAL]
@@ -63,10 +64,10 @@ def test_interrupted_it_goes_on_at_the_next_run(server, adapter):
         after["soft/0001-1.png"],
     ]
     assert len(list(records.read(folder / "painted.jsonl"))) == EVERYTHING
-    server.run(asked("node"))  # it was not whole when the last run began
-    assert TRIAL not in server.run(asked("node")).ran
+    server.run(trial)  # it was not whole when the last run began
+    assert TRIAL not in server.run(trial).ran
     (folder / "pictures" / "soft" / "0002-1.png").unlink()
-    assert TRIAL in server.run(asked("node")).ran
+    assert TRIAL in server.run(trial).ran
     assert pictures(folder) == after
 
 
@@ -85,20 +86,20 @@ def test_interrupted_the_command_stops_the_server(server, adapter, tmp_path, cap
         raise KeyboardInterrupt
 
     flags = ["--checkpoint=sd3.safetensors", *(f"--arm={arm}" for arm in ARMS), "--steps=2",
-             "--guidance=4", "--scheduler=simple", "--width=64", "--height=64", "--seeds=1-8",
+             "--guidance=4", "--scheduler=simple", "--width=64", "--height=64", "--seeds=1-16",
              "--prompts=a cat", f"--server={server.address}"]  # fmt: skip
     folder = tmp_path / "stopped"
     with monkeypatch.context() as patched:
         patched.setattr(paint._Line, "__call__", interrupted)
         assert cli.main(["paint", str(folder), *flags]) == 130
-    assert 0 < len(pictures(folder)) < 16
+    assert 0 < len(pictures(folder)) < 32
     end = time.monotonic() + 60
     while server.get("/queue")["queue_running"] and time.monotonic() < end:
         time.sleep(0.05)
     there = server.base / "output" / "softrepa" / "trials" / "stopped"
-    assert len(pictures(there)) < 16
+    assert len(pictures(there)) < 32
     assert cli.main(["paint", str(folder), *flags]) == 0, capsys.readouterr().err
-    assert len(pictures(folder)) == 16 and pictures(folder) == pictures(there)
+    assert len(pictures(folder)) == 32 and pictures(folder) == pictures(there)
 
 
 def test_the_command_paints_on_a_server_elsewhere(server, adapter, tmp_path, capsys):

@@ -95,7 +95,7 @@ def content_of(adapter: Any) -> str:
 
 
 def arm_names(given: str, made: Sequence[graphs.Made]) -> list[str]:
-    """A name for each arm: the lines given, and after what it is made of where there is none."""
+    """A name for each arm: the lines given, and after what is on its model where there is none."""
     lines = [line.strip() for line in given.splitlines() if line.strip()][: len(made)]
     names = list(lines)
     for one in made[len(lines) :]:

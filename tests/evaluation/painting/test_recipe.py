@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -70,6 +71,17 @@ def test_long_settings_differ_where_their_ends_do():
         return graphs.made(nodes, [["1", 0]]).settings
 
     assert len(told("a")) <= 2000 and told("a") != told("b")
+
+
+def test_a_picture_that_guides_is_hashed(base):
+    (base / "input" / "guide.png").write_bytes(b"one")
+    nodes = {"1": {"class_type": "LoadImage", "inputs": {"image": "guide.png"}}}
+    (found,) = graphs.made(nodes, [["1", 0]]).models
+    assert (found.kind, found.name) == ("input", "guide.png")
+    assert found.sha256 == hashlib.sha256(b"one").hexdigest()
+    (base / "outside.png").write_bytes(b"two")
+    nodes = {"1": {"class_type": "LoadImage", "inputs": {"image": "../outside.png"}}}
+    assert graphs.made(nodes, [["1", 0]]).models == ()
 
 
 def test_graphs_that_circle_or_lead_nowhere_end():
