@@ -131,9 +131,9 @@ Pictures are 64 x 64. Both samplers have the same seed: set it to *increment* an
 
 TRIAL_PROMPTS = """
 [number]
-three green triangles
-two black squares
 three purple circles
+two black squares
+three green triangles
 two yellow triangles
 [colour]
 a red circle left of a green square
