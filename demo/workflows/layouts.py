@@ -79,7 +79,7 @@ def one_prompt() -> Workflow:
     sampler = _sampler(flow, model, (FOURTH, 0), loaded.checkpoint, with_adapter, latent)
     _finish(flow, loaded, sampler, "softrepa_one_prompt")
     _files_note(flow, model.files_note())
-    flow.note("What to try", (THIRD + 20, 555), notes.ONE_PROMPT + notes.BANK)
+    flow.note("What to try", (THIRD + 20, 585), notes.ONE_PROMPT + notes.BANK)
     return flow
 
 
@@ -107,8 +107,8 @@ def schedule_and_blocks() -> Workflow:
     sampler = _sampler(flow, model, (left + 410, 0), apply, prompts, latent)
     _finish(flow, loaded, sampler, "softrepa_schedule", first=5, picture=(340, 400))
     _files_note(flow, model.files_note())
-    flow.note("The schedule", (SECOND, 510), notes.SCHEDULE + notes.SCHEDULE_TRY)
-    flow.note("The blocks", (THIRD, 510), notes.BLOCKS)
+    flow.note("The schedule", (SECOND, 540), notes.SCHEDULE + notes.SCHEDULE_TRY)
+    flow.note("The blocks", (THIRD, 540), notes.BLOCKS)
     return flow
 
 
@@ -122,7 +122,7 @@ def _text_to_image(name: str, model: Model, prompt: str, texts: tuple[str, ...])
     sampler = _sampler(flow, model, (FOURTH, 0), apply, prompts, latent)
     _finish(flow, loaded, sampler, name)
     _files_note(flow, model.files_note())
-    flow.note("What to try", (SECOND, 510), "".join(texts))
+    flow.note("What to try", (SECOND, 540), "".join(texts))
     return flow
 
 
@@ -148,7 +148,7 @@ def _before_after(name: str, model: Model, prompt: str, files: str, text: str) -
         saved = _saved(flow, (left, 125), decoded, prefix, (340, 400))
         flow.group(title, [decoded, saved])
     _files_note(flow, files)
-    flow.note("What to try", (SECOND, 510), text)
+    flow.note("What to try", (SECOND, 540), text)
     return flow
 
 

@@ -36,6 +36,7 @@ _APPLY = {
     "end_percent": ("FLOAT", 1),
     "layers": ("STRING", ""),
 }
+_STRENGTH_AS = {"strength_as": ("COMBO", "blend")}
 _LATENT = NodeType(
     widgets={"width": ("INT", 1024), "height": ("INT", 1024), "batch_size": ("INT", 1)},
     outputs={"LATENT": "LATENT"},
@@ -105,10 +106,10 @@ TYPES: dict[str, NodeType] = {
     ),
     "SoftREPAApply": NodeType(
         sockets={"model": "MODEL", "adapter": "SOFTREPA", "schedule": "SOFTREPA_SCHEDULE"},
-        widgets=_APPLY,
+        widgets={**_APPLY, **_STRENGTH_AS},
         outputs={"MODEL": "MODEL"},
-        size=(340, 430),
-        tall=440,
+        size=(340, 454),
+        tall=470,
         optional=frozenset({"schedule"}),
         pack=PACK,
     ),
@@ -119,10 +120,10 @@ TYPES: dict[str, NodeType] = {
             "schedule": "SOFTREPA_SCHEDULE",
             "hook_kf": "HOOK_KEYFRAMES",
         },
-        widgets={**_APPLY, "bank": ("COMBO", "positive")},
+        widgets={**_APPLY, "bank": ("COMBO", "positive"), **_STRENGTH_AS},
         outputs={"CONDITIONING": "CONDITIONING"},
-        size=(340, 480),
-        tall=490,
+        size=(340, 504),
+        tall=520,
         optional=frozenset({"schedule", "hook_kf"}),
         pack=PACK,
     ),

@@ -24,6 +24,8 @@ _SAID = {
     "base_model": ("softrepa.base_model", "ss_sd_model_name"),
     "steps": ("softrepa.steps", "ss_steps"),
     "pairs": ("softrepa.pairs",),
+    "strength": ("softrepa.strength",),
+    "strength_as": ("softrepa.strength_as",),
 }
 """Fact -> metadata entries that state it; the first one there counts."""
 _SD_BLOCKS = (
