@@ -56,7 +56,7 @@ def start(options: argparse.Namespace) -> None:
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     import torch
     from comfyui_softrepa.evaluation.scorers.weights import register_folder
-    from comfyui_softrepa.training import comfyui
+    from comfyui_softrepa.training.model import comfyui
 
     comfyui.start(comfyui.find(), ["--cpu"] if options.cpu else [])
     register_folder()

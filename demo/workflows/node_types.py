@@ -44,6 +44,9 @@ _LATENT = NodeType(
     tall=130,
 )
 
+_ARMS = range(1, 9)
+"""SoftREPATrial's."""
+
 TYPES: dict[str, NodeType] = {
     "CheckpointLoaderSimple": NodeType(
         widgets={"ckpt_name": (ANY_FILE, "")},
@@ -98,10 +101,10 @@ TYPES: dict[str, NodeType] = {
         size=(460, 520),
     ),
     "SoftREPALoader": NodeType(
-        widgets={"adapter": (ANY_FILE, "")},
+        widgets={"adapter": (ANY_FILE, ""), "architecture": ("COMBO", "auto")},
         outputs={"adapter": "SOFTREPA"},
-        size=(340, 180),
-        tall=185,
+        size=(340, 204),
+        tall=215,
         pack=PACK,
     ),
     "SoftREPAApply": NodeType(
@@ -138,6 +141,64 @@ TYPES: dict[str, NodeType] = {
         size=(340, 330),
         tall=340,
         optional=frozenset({"schedule"}),
+        pack=PACK,
+    ),
+    "SoftREPATrial": NodeType(
+        sockets={
+            "model_1": "MODEL",
+            "model_2": "MODEL",
+            "vae": "VAE",
+            "clip": "CLIP",
+            **{f"model_{at}": "MODEL" for at in _ARMS if at > 2},
+            **{f"text_{at}": "CLIP,CONDITIONING" for at in _ARMS},
+            **{f"negative_{at}": "CONDITIONING" for at in _ARMS},
+        },
+        widgets={
+            "name": ("STRING", "does it help"),
+            "prompts": ("STRING", ""),
+            "negative_prompt": ("STRING", ""),
+            "seeds": ("STRING", "1-2"),
+            "steps": ("INT", 20),
+            "cfg": ("FLOAT", 7),
+            "sampler_name": ("COMBO", "euler"),
+            "scheduler": ("COMBO", "normal"),
+            "width": ("INT", 1024),
+            "height": ("INT", 1024),
+            "arm_names": ("STRING", ""),
+        },
+        outputs={"trial": "SOFTREPA_TRIAL"},
+        size=(420, 1120),
+        tall=1420,
+        optional=frozenset(
+            {"clip", *(f"{kind}_{at}" for kind in ("model", "text", "negative") for at in _ARMS)}
+            - {"model_1", "model_2"}
+        ),
+        pack=PACK,
+    ),
+    "SoftREPALoadScorer": NodeType(
+        widgets={"scorer": ("COMBO", "clip"), "file": ("COMBO", "auto")},
+        outputs={"scorer": "SOFTREPA_SCORER"},
+        size=(340, 82),
+        tall=115,
+        pack=PACK,
+    ),
+    "SoftREPAScoreTrial": NodeType(
+        sockets={"trial": "SOFTREPA_TRIAL", "scorer": "SOFTREPA_SCORER"},
+        outputs={"trial": "SOFTREPA_TRIAL"},
+        size=(340, 110),
+        tall=160,
+        pack=PACK,
+    ),
+    "SoftREPAReport": NodeType(
+        sockets={"trial": "SOFTREPA_TRIAL"},
+        widgets={
+            "language": ("COMBO", "en"),
+            "primary": ("STRING", ""),
+            "planned": ("INT", 0),
+        },
+        outputs={"path": "STRING", "picture": "IMAGE"},
+        size=(560, 520),
+        tall=560,
         pack=PACK,
     ),
 }

@@ -57,9 +57,9 @@ def _told_by(content: Content, blocks: int, width: int) -> str:
     if "mmdit" in found or not found:
         return "mmdit"
     if len(found) > 1:
-        named = ", ".join(f"{FAMILIES[each][width]} ({each})" for each in found)
+        named = ", ".join(f"{each} for {FAMILIES[each][width]}" for each in found)
         raise AdapterError(
-            f"{content.name} has tokens of width {width}, which several models have: {named}. "
-            "Choose the architecture in Load SoftREPA Adapter."
+            f"{content.name} has tokens of width {width}, as have several models ({named}): choose "
+            "the architecture in Load SoftREPA Adapter."
         )
     return found[0]
