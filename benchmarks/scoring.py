@@ -60,6 +60,9 @@ def start(options: argparse.Namespace) -> None:
 
     comfyui.start(comfyui.find(), ["--cpu"] if options.cpu else [])
     register_folder()
+    from transformers.utils import logging
+
+    logging.set_verbosity_error(), logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
 
 
