@@ -56,7 +56,7 @@ def start(options: argparse.Namespace) -> None:
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     import torch
     from comfyui_softrepa.evaluation.scorers.weights import register_folder
-    from comfyui_softrepa.training import comfyui
+    from comfyui_softrepa.training.model import comfyui
 
     comfyui.start(comfyui.find(), ["--cpu"] if options.cpu else [])
     register_folder()
@@ -66,10 +66,14 @@ def start(options: argparse.Namespace) -> None:
 def scorers(folder: Path, real: bool) -> list[tuple[str, Callable[[], Any]]]:
     """What to time: a name that says of which weights, and how to load it."""
     from comfyui_softrepa.evaluation.scorers import SCORERS, ScorerError, load, weights
-    from comfyui_softrepa.tests.evaluation.scorers import tiny
+    from comfyui_softrepa.tests.evaluation.scorers import reward, tiny, tiny_detectors
 
     tiny.clip(folder / "clip"), tiny.siglip(folder / "siglip"), tiny.llava(folder / "llava")
-    tiny.owl(folder / "owl"), tiny.dino(folder / "dino"), tiny.image_reward(folder / "reward")
+    (
+        tiny_detectors.owl(folder / "owl"),
+        tiny_detectors.dino(folder / "dino"),
+        reward.write(folder / "reward"),
+    )
     made = [
         ("judge", None), ("clip", SMALL_CLIP), ("clip", folder / "clip"),
         ("pickscore", folder / "clip"), ("hpsv2", folder / "clip"),
@@ -169,15 +173,15 @@ def memory(name: str, count: int) -> None:
 
         began = time.perf_counter()
         scored = score_trial(trial, scorer, step)
-        seconds = time.perf_counter() - began
-        began = time.perf_counter()
+        middle = time.perf_counter()
         again = score_trial(trial, scorer)
-        resumed = time.perf_counter() - began
+        ended = time.perf_counter()
     early = max(rss for done, rss in used if done <= max(count // 10, used[0][0]))
+    most = max(rss for _, rss in used)
     print(
-        f"memory, {name}: {scored.new} pictures in {seconds:.0f} s; {early:.0f} MiB over the first "
-        f"tenth, {max(rss for _, rss in used):.0f} MiB over all; a second run finds {again.kept} "
-        f"scored in {resumed:.1f} s",
+        f"memory, {name}: {early:.0f} MiB over the first tenth, {most:.0f} MiB over all of "
+        f"{scored.new} pictures ({middle - began:.0f} s); a second run finds {again.kept} scored "
+        f"({ended - middle:.1f} s)",
         flush=True,
     )
 

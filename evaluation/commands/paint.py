@@ -21,7 +21,7 @@ from ..trial.seeds import chosen_seeds
 from . import places
 
 HELP = "paint a trial's pictures, or go on with them"
-_REPEATED = ("arm", "text-encoder")
+_REPEATED = ("arm", "text-encoder", "extra-model-paths-config")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--server", metavar="URL", help="a running ComfyUI with this pack, such as "
         "http://127.0.0.1:8188, in place of this process")  # fmt: skip
     add("--cpu", action="store_true", help="without the accelerator")
+    add("--base-directory", metavar="FOLDER", type=Path, help="as ComfyUI's own flag")
+    add("--extra-model-paths-config", metavar="FILE", type=Path, action="append",
+        help="as ComfyUI's own flag")  # fmt: skip
     places.add_comfyui(parser)
 
 
@@ -94,7 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from ..painting import here
 
-        here.start(arguments.comfyui, ["--cpu"] if arguments.cpu else [])
+        here.start(
+            Path(arguments.comfyui) if arguments.comfyui else None,
+            ["--cpu"] if arguments.cpu else [],
+            arguments.base_directory,
+            arguments.extra_model_paths_config or (),
+        )
         folder = places.new_trial(arguments.trial, here.installation())
         trial, painted = here.paint(folder, made, prompts, _Line())
     there = sum(map(trial.has, trial.cells()))

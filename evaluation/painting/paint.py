@@ -23,6 +23,8 @@ from .picture import encode, sample
 
 AHEAD = 16
 """Prompts whose texts are encoded at once."""
+TOGETHER = 8
+"""Pictures of one arm that follow each other where changing the arm takes time."""
 NEGATIVE = "negative"
 """Under which name the manifest's sampling holds the negative prompt."""
 
@@ -47,7 +49,7 @@ def paint(
     manifest = trial.manifest
     check_texts(arms, len(manifest.prompts))
     by_name = {arm.name: arm for arm in arms}
-    queue = deque(trial.missing() if cells is None else cells)
+    queue = deque(_in_turn(trial.missing() if cells is None else cells, arms))
     texts = Texts(manifest.prompts, str(manifest.sampling.details.get(NEGATIVE, "")))
     work = _Work(trial, by_name, vae, metadata, _Progress(len(queue), manifest.sampling.steps))
     painted, ready, everything = 0, frozenset(), len(queue)
@@ -57,7 +59,7 @@ def paint(
             if not trial.has(cell):
                 if cell.prompt not in ready:
                     ready = frozenset(_ahead(queue))
-                    texts.prepare([(arm, prompt) for prompt in ready for arm in arms])
+                    texts.prepare([(arm, prompt) for arm in arms for prompt in ready])
                 if work.paint(cell, texts):
                     painted += 1
                 elif len(queue) > 1:
@@ -67,6 +69,20 @@ def paint(
             work.progress.finish(everything - len(queue))
             told(everything - len(queue), everything)
     return painted
+
+
+def _in_turn(cells: Sequence[Cell], arms: Sequence[Arm]) -> list[Cell]:
+    """The cells in the order they are painted.
+
+    A LoRA is written into the model's weights whenever its arm has its turn: where an arm has one,
+    the arms change after several pictures, not after each.
+    """
+    if not any(arm.model.patches for arm in arms):
+        return list(cells)
+    place = {arm.name: at for at, arm in enumerate(arms)}
+    size = TOGETHER * len(arms)
+    blocks = (cells[at : at + size] for at in range(0, len(cells), size))
+    return [c for block in blocks for c in sorted(block, key=lambda cell: place[cell.arm])]
 
 
 def _ahead(queue: Iterable[Cell]) -> Iterator[str]:

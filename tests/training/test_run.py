@@ -16,6 +16,7 @@ from comfyui_softrepa.training.model.model_files import content_hash
 from comfyui_softrepa.training.run.loop import Loop
 from comfyui_softrepa.training.run.output.adapter import Output
 from comfyui_softrepa.training.run.output.log import read_log
+from comfyui_softrepa.training.step.strengths import recommended
 from PIL import Image
 
 
@@ -43,6 +44,27 @@ def test_leaves_adapter_log_plot_and_best(finished) -> None:
         assert {"loss", "accuracy", "lr", "grad_norm", "token_norm", "seconds"} <= set(entry)
         assert 0.0 <= entry["accuracy"] <= 1.0
     assert len(steps[3]["val_by_timestep"]) == 5 and "val_loss" not in steps[4]
+
+
+def test_proposes_the_strength_of_the_lowest_held_out_loss(finished) -> None:
+    """Once, after the last step, to the adapter and to nobody else."""
+    steps = read_log(finished.log)
+    assert all("val_loss_by_strength" not in entry for entry in steps[:-1])
+    measured = steps[-1]["val_loss_by_strength"]
+    assert set(measured) == {"0.25", "0.5", "0.75", "1"}
+    assert measured["1"] == pytest.approx(steps[-1]["val_loss"], rel=1e-5)
+    assert len(set(measured.values())) == 4
+    said = files.read(finished.adapter).metadata
+    assert said["softrepa.strength"] == min(measured, key=measured.get)
+    assert said["softrepa.strength_as"] == "attention"
+    assert said["softrepa.val_loss_by_strength"].startswith(f"0.25: {measured['0.25']:.6g}, 0.5: ")
+    assert said["softrepa.train_weight"] == "1.0"
+
+
+def test_equal_losses_speak_for_the_stronger_and_none_for_no_strength() -> None:
+    assert recommended({"0.5": 1.0, "1": 1.0}) == "1"
+    assert recommended({"0.5": 1.0, "1": float("nan")}) == "0.5"
+    assert recommended({"1": float("inf")}) is None and recommended({}) is None
 
 
 def test_tensorboard_shows_what_the_log_holds(finished) -> None:

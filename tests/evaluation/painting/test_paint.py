@@ -318,3 +318,30 @@ def test_bad_inputs_are_told_before_anything_runs(inputs, reason):
     given = {"name": None, "prompts": None, "seeds": None, "arm_names": None}
     told = request.objection(*({**given, **{k: [v] for k, v in inputs.items()}}).values())
     assert isinstance(told, str) and reason in told
+
+
+def test_a_sampler_that_is_none_and_odd_sizes_are_told(loaded, tmp_path):
+    for wrong, reason in (
+        ({"sampler_name": "eular"}, "no sampler_name 'eular'"),
+        ({"scheduler": "none"}, "no scheduler 'none'"),
+        ({"width": 60}, "width must be a multiple of 8"),
+    ):
+        with pytest.raises(TrialError, match=reason):
+            loaded.with_(**wrong).paint(tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_arms_with_loras_change_seldom(loaded, whole, tmp_path, monkeypatch):
+    """A LoRA of zeros: the base's pictures, painted arm by arm."""
+    key = "diffusion_model.joint_blocks.0.context_block.mlp.fc1.weight"
+    patched = loaded.inputs["model_1"][0].clone()
+    assert patched.add_patches({key: (torch.zeros(()),)}, 0.0) == [key]
+    asked = loaded.with_(arm_names="bare\nlora")
+    asked.inputs["model_2"] = [patched]
+    folder, order = tmp_path / "t", []
+    asked.paint(folder, told=lambda done, all: order.append(_newest(folder)))
+    assert ["/lora/" in path for path in order] == [False] * 4 + [True] * 4
+    seen = studio.pixels(folder)
+    assert {k: v for k, v in seen.items() if k.startswith("bare/")} == {
+        k: v for k, v in studio.pixels(whole).items() if k.startswith("bare/")
+    }
