@@ -4,6 +4,7 @@ python noxfile.py tests        the whole test suite against a real ComfyUI; SOFT
                                (or a version) for the newer of the two front-ends
 python noxfile.py demo         the method at work, from a checkpoint to pictures
 python noxfile.py sweep        the demo's table of settings, as far as it is not there yet
+python noxfile.py scorers      the scorers' tests with the oldest transformers that ComfyUI permits
 python noxfile.py lint
 python noxfile.py benchmarks
 """
@@ -92,7 +93,31 @@ def tests(session: nox.Session) -> None:
     session.env["OMP_NUM_THREADS"] = "1"
     _run(session, "-m", "ruff", "check", ".")
     _run(session, "host/chromium.py")
-    _run(session, "-m", "pytest", "tests", *session.posargs)
+    # Two processes, each with a server of its own: `-n 0` for one, and any other number.
+    split = ("-n", "2", "--dist", "loadgroup")
+    _run(session, "-m", "pytest", "tests", *split, *session.posargs)
+
+
+@nox.session(requires=["host"])
+def scorers(session: nox.Session) -> None:
+    """The scorers with the oldest transformers that ComfyUI permits; all else is the host's."""
+    purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    behind = session.run(str(PYTHON), "-c", purelib, silent=True, external=True).strip()
+    own = session.run("python", "-c", purelib, silent=True).strip()
+    # Last on the path: what this environment has itself comes first.
+    Path(own, "zz_host.pth").write_text(behind + "\n")
+    session.install("--no-deps", *OLDEST_TRANSFORMERS)
+    located = session.run(str(PYTHON), "host/comfyui.py", silent=True, external=True)
+    session.env["COMFYUI_PATH"] = located.splitlines()[-1]
+    session.run("python", "-m", "pytest", "tests/evaluation/scorers", *session.posargs)
+
+
+OLDEST_TRANSFORMERS = (
+    "transformers==4.50.3",
+    "tokenizers>=0.21,<0.22",
+    "huggingface-hub>=0.26,<1",
+)
+"""ComfyUI 0.3.75 asks for the first; the others are what that one asks for."""
 
 
 @nox.session(venv_backend="none", requires=["host"])

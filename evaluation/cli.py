@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         given = parser().parse_args(arguments)
+        given.line = list(sys.argv[1:] if arguments is None else arguments)
         return given.run(given)
     except EvaluationError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
+from ..evaluation.scorers.weights import register_folder as register_scorers_folder
 from .adapter_files import register_folder
 from .apply import SoftREPAApply
 from .apply_conditioning import SoftREPAApplyConditioning
@@ -30,9 +31,11 @@ NODES: list[type[io.ComfyNode]] = [
 class SoftREPAExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folder()
+        register_scorers_folder()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         register_folder()
+        register_scorers_folder()
         register_routes()
         return NODES
 

@@ -17,8 +17,11 @@ from pathlib import Path
 import folder_paths
 
 from ..softrepa import files
+from ..softrepa.adapter import PLACEMENTS
 
 FOLDER = "softrepa"
+ARCHITECTURES = ("auto", *PLACEMENTS)
+"""What a user can say an adapter is for; auto for what its file tells."""
 
 
 def register_folder() -> None:
@@ -67,6 +70,11 @@ def path_of(name: str) -> Path:
             "choose another in Load SoftREPA Adapter."
         )
     return found
+
+
+def stated(architecture: str) -> str | None:
+    """One of ARCHITECTURES as `files.read` takes it."""
+    return None if architecture == ARCHITECTURES[0] else architecture
 
 
 def _known_to_comfyui(name: str) -> Path | None:
@@ -148,3 +156,19 @@ def fingerprint(name: str) -> str:
     ComfyUI writes it into every picture's metadata, so it tells nothing about the machine.
     """
     return hashlib.sha256(repr(state(path_of(name))).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of the file, in hexadecimal; of a pair, of the tokens' file and then the offsets'."""
+    return _sha256(state(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(files_there: tuple[tuple[str, int, int, int], ...]) -> str:
+    """files_there: their `state`, so that one that changed is read again."""
+    hashed = hashlib.sha256()
+    for name, *_ in files_there:
+        with open(name, "rb") as file:
+            while block := file.read(1 << 20):
+                hashed.update(block)
+    return hashed.hexdigest()

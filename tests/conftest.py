@@ -64,3 +64,17 @@ def server(comfyui: Path, sd3_checkpoint: Path, tmp_path_factory: pytest.TempPat
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--snapshot", action="store_true", help="write snapshots anew")
+
+
+_SHARING = ("browser", "control", "install", "server")
+"""Folders whose tests share one server or one environment, which takes long to make."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares a fixture stays in one process, where the suite runs in several."""
+    here = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(here)
+        shared = path.parts[0] in _SHARING
+        item.add_marker(pytest.mark.xdist_group(path.parts[0] if shared else path.as_posix()))

@@ -1,7 +1,8 @@
 /** What the chosen adapter file is, below the list of Load SoftREPA Adapter. */
 
-import { isLinked, widgetOf } from './graph.js'
-import { addPanel, element, keepShown, setWidget } from './panel.js'
+import { isLinked, statedBy, widgetOf } from './graph.js'
+import { addPanel, chained, element, keepShown, setWidget } from './panel.js'
+import { madeWith, noteChosen, noted, noteRun, shortHash } from './version.js'
 import { warningLine } from './warning.js'
 
 const HEIGHT = 88
@@ -13,33 +14,92 @@ export class AdapterInfo {
   #shared
   #content = element('div', 'softrepa-info')
   #shown = ''
+  #misfit = null
+  #chosen = false // and not noted yet, for its facts are on the way
   #users = []
 
   /** shared: {app, facts, text}, the extension's own. */
   constructor(node, shared) {
     this.#node = node
     this.#shared = shared
-    addPanel(shared.app, node, 'softrepa_info', this.#content, { height: HEIGHT, grows: true })
+    const panel = addPanel(shared.app, node, 'softrepa_info', this.#content, {
+      height: HEIGHT,
+      grows: true
+    })
+    this.#content.addEventListener('scroll', () => this.#showMore(), { passive: true })
+    panel.beforeQueued = () => noteRun(node, this.#facts())
+    const list = widgetOf(node, 'adapter')
+    list.callback = chained(list.callback, () => this.#choose())
+    // A new node's first choice is one, too; a copied node brings along what is noted of it.
+    if (!shared.app.configuringGraph) queueMicrotask(() => noted(node) || this.#choose())
+  }
+
+  /** Notes the chosen file's version, now or as soon as it is known. */
+  #choose() {
+    const facts = this.#facts()
+    this.#chosen = facts === null
+    if (facts?.sha256) noteChosen(this.#node, facts)
+  }
+
+  /** Of the chosen file: null while they are not known, undefined where there is no such file. */
+  #facts() {
+    const { value, options } = widgetOf(this.#node, 'adapter') ?? {}
+    const listed = options?.values?.includes?.(value) && !isLinked(this.#node, 'adapter')
+    return listed ? this.#shared.facts.adapter(value, statedBy(this.#node)) : undefined
   }
 
   /** misfit: why a model downstream cannot take the adapter, or null. users: the Apply nodes that
    * take this adapter and no other. */
   refresh(misfit, users = []) {
+    this.#misfit = misfit
     this.#users = users
+    if (this.#chosen) this.#choose()
     keepShown(this.#shared.app, this.#node, this.#content)
     const lines = this.#lines(misfit)
     const shown = JSON.stringify(lines)
     if (shown === this.#shown) return
     this.#shown = shown
     this.#content.replaceChildren(...lines.map((line) => this.#row(line)))
+    this.#showMore()
   }
 
-  #row([kind, text, use]) {
+  /** Lets the last line fade where the wheel brings more. */
+  #showMore() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#content
+    this.#content.classList.toggle('softrepa-more', scrollHeight - scrollTop > clientHeight + 2)
+  }
+
+  #row([kind, text, more]) {
     if (kind === 'warning') return warningLine(text)
-    if (!use) return element('div', `softrepa-${kind}`, text)
+    if (kind === 'changed') return this.#changed(text)
+    if (kind === 'take') return this.#recommended(text, more)
+    const row = element('div', `softrepa-${kind}`, text)
+    if (more) row.append(element('span', 'softrepa-hash', shortHash(more), { title: more }))
+    return row
+  }
+
+  /** The warning that the file is another one, which the user can agree to. */
+  #changed(text) {
+    const line = warningLine(text)
+    const button = element('button', 'softrepa-agree', this.#shared.text('agree'), {
+      type: 'button'
+    })
+    button.addEventListener('click', () => {
+      const { canvas } = this.#shared.app
+      canvas.emitBeforeChange()
+      this.#choose()
+      canvas.emitAfterChange()
+      this.refresh(this.#misfit, this.#users)
+    })
+    line.append(button)
+    return line
+  }
+
+  /** What the adapter recommends, as a button that takes it. */
+  #recommended(text, values) {
     const hint = this.#shared.text('recommendedHint')
-    const button = element('button', `softrepa-${kind}`, text, { type: 'button', title: hint })
-    button.addEventListener('click', () => this.#take(use))
+    const button = element('button', 'softrepa-take', text, { type: 'button', title: hint })
+    button.addEventListener('click', () => this.#take(values))
     return button
   }
 
@@ -54,16 +114,17 @@ export class AdapterInfo {
   }
 
   #lines(misfit) {
-    const { facts, text } = this.#shared
-    const { value, options } = widgetOf(this.#node, 'adapter') ?? {}
+    const { text } = this.#shared
     if (isLinked(this.#node, 'adapter')) return [['note', text('linked')]]
+    const found = this.#facts()
     // A workflow from elsewhere may name a file that is not here: ComfyUI marks that itself.
-    if (!options?.values?.includes?.(value)) return []
-    const found = facts.adapter(value)
+    if (found === undefined) return []
     if (found === null) return [['note', text('loading')]]
     if (found.error !== undefined) return [['warning', found.error || text('unreadable')]]
-    const warning = misfit ? [['warning', text('misfit', misfit)]] : []
-    return [...warning, ...describe(found, text), ...this.#recommendation(found.said)]
+    const warnings = misfit ? [['warning', text('misfit', misfit)]] : []
+    const made = madeWith(this.#node, found)
+    if (made) warnings.push(['changed', text('changed', { before: shortHash(made) })])
+    return [...warnings, ...describe(found, text), ...this.#recommendation(found.said)]
   }
 
   #recommendation(said) {
@@ -100,7 +161,7 @@ function describe(adapter, text) {
     said.date?.slice(0, 10)
   ].filter(Boolean)
   const lines = [
-    ['heading', adapter.family],
+    ['heading', adapter.family, adapter.sha256],
     ['line', shape],
     ['line', more.filter(Boolean).join(' · ')]
   ]

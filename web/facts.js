@@ -15,9 +15,15 @@ export class Facts {
     this.#known.clear()
   }
 
-  /** The adapter's facts; {error} where it cannot be read; null while that is not known. */
-  adapter(name) {
-    return this.#ask('adapter', { name })
+  /** Asks anew, for files change while the page is open; what is known stays until the answer. */
+  renew() {
+    for (const address of this.#known.keys()) this.#load(address)
+  }
+
+  /** The adapter's facts; {error} where it cannot be read; null while that is not known.
+   * architecture: what the loader says it is for, where the file does not tell. */
+  adapter(name, architecture) {
+    return this.#ask('adapter', architecture ? { name, architecture } : { name })
   }
 
   /** The same for a model file; `architecture` is null where it was not recognised. */
@@ -39,7 +45,8 @@ export class Facts {
     try {
       answer = await (await this.#api.fetchApi(address)).json()
     } catch {
-      answer = { error: '' } // the server is away; the nodes work without these panels
+      // The server is away; the nodes work without these panels.
+      answer = this.#known.get(address) ?? { error: '' }
     }
     this.#known.set(address, answer)
     this.#changed()

@@ -17,7 +17,7 @@ export function element(tag, className = '', text = '', attributes = {}) {
  *
  * height: of the content, in pixels of an unscaled node. It never changes with what is shown, since
  * a node that grew by itself would be a change to undo. grows: whether it takes up room that the
- * user gives the node. */
+ * user gives the node. Gives the widget that stands for it. */
 export function addPanel(app, node, name, content, { height, grows = false }) {
   const room = height + 2 * MARGIN
   content.classList.add('softrepa')
@@ -37,6 +37,7 @@ export function addPanel(app, node, name, content, { height, grows = false }) {
   keepFromCanvas(app, content)
   const [width, least] = node.computeSize()
   node.setSize([Math.max(node.size[0], width, NARROWEST), Math.max(node.size[1], least)])
+  return widget
 }
 
 /** Puts the panel where the page still shows that of an earlier node of the same id, as Vue nodes do
@@ -61,10 +62,15 @@ function keepFromCanvas(app, content) {
   content.addEventListener(
     'wheel',
     (event) => {
-      if (!inVueNode()) app.canvas.processMouseWheel(event)
+      if (!inVueNode() && !scrolls(content, event)) app.canvas.processMouseWheel(event)
     },
     { passive: false }
   )
+}
+
+/** Whether the wheel moves what is in the panel: there is more, and no key asks for the canvas. */
+function scrolls(content, { ctrlKey, metaKey }) {
+  return !ctrlKey && !metaKey && content.scrollHeight > content.clientHeight
 }
 
 /** Sets a widget as if the user had typed the value. */
@@ -84,7 +90,8 @@ export function whenChanged(node, after) {
   node.onConfigure = chained(node.onConfigure, after)
 }
 
-function chained(first, after) {
+/** A function that calls `first`, where there is one, and then `after`. */
+export function chained(first, after) {
   return function (...values) {
     const result = first?.apply(this, values)
     after()

@@ -1,6 +1,6 @@
 /** The front-end extension of ComfyUI-SoftREPA: what an adapter is, whether it fits the model, and
- * blocks and curves to click and drag. It only ever writes the nodes' own widgets, so everything is
- * reachable without it. */
+ * blocks and curves to click and drag. It writes the nodes' own widgets, so everything is reachable
+ * without it, and notes in the loader's properties which file was meant. */
 
 import { app } from '../../scripts/app.js'
 import { AdapterInfo } from './adapter_info.js'
@@ -11,6 +11,7 @@ import { allNodes } from './graph.js'
 import { whenChanged } from './panel.js'
 import { ScheduleCurve } from './schedule_curve.js'
 import { textsFor } from './texts.js'
+import { addVoteTab } from './vote_tab.js'
 
 const VIEWS = {
   SoftREPALoader: AdapterInfo,
@@ -72,7 +73,13 @@ function extension() {
       style.rel = 'stylesheet'
       style.href = new URL('./softrepa.css', import.meta.url).href
       document.head.append(style)
+      addVoteTab(shared)
       app.api.addEventListener('graphChanged', refreshSoon)
+      // Files are trained and replaced in other windows, and while a graph waits to run.
+      window.addEventListener('focus', () => shared.facts.renew())
+      app.api.addEventListener('executed', ({ detail }) => {
+        if (detail.output?.softrepa_sha256) shared.facts.renew()
+      })
       for (const kind of ['click', 'keyup']) {
         document.addEventListener(kind, refreshTwice, { capture: true, passive: true })
       }

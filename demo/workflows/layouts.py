@@ -169,7 +169,7 @@ def _finish(
 
 
 def _files_note(flow: Workflow, text: str) -> None:
-    flow.note("Files", (FIRST, 425), text)
+    flow.note("Files", (FIRST, 455), text)
 
 
 def _loaders(flow: Workflow, model: Model) -> Loaded:

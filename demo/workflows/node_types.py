@@ -98,10 +98,10 @@ TYPES: dict[str, NodeType] = {
         size=(460, 520),
     ),
     "SoftREPALoader": NodeType(
-        widgets={"adapter": (ANY_FILE, "")},
+        widgets={"adapter": (ANY_FILE, ""), "architecture": ("COMBO", "auto")},
         outputs={"adapter": "SOFTREPA"},
-        size=(340, 180),
-        tall=185,
+        size=(340, 204),
+        tall=215,
         pack=PACK,
     ),
     "SoftREPAApply": NodeType(

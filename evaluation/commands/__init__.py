@@ -4,6 +4,13 @@ Each has `HELP`, `add_arguments(parser)` and `run(arguments)`, which returns the
 """
 
 from ..votes import command as vote
-from . import compare, report
+from . import compare, paint, pilot, report, score
 
-COMMANDS = {"vote": vote, "report": report, "compare": compare}
+COMMANDS = {
+    "paint": paint,
+    "score": score,
+    "vote": vote,
+    "report": report,
+    "compare": compare,
+    "pilot": pilot,
+}

@@ -1,4 +1,6 @@
-"""Set versions side by side: every arm of several trials against its own trial's first arm."""
+"""Set versions side by side: every arm of several trials against its own trial's first arm, and
+against the first trial's arms, picture by picture, where prompts, seeds and sampling are equal.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import EvaluationError
+from ..pilot.report import read_votes
 from ..report import analyse
-from ..report.analysis import Comparison
+from ..report.across import Across, Side, compare_across, unpaired
+from ..report.analysis import Analysis, Comparison
 from ..report.texts import Texts
-from ..report.wording import Scale, percent
-from ..trial import Manifest, Trial
+from ..report.wording import Scale, p_value, percent
+from ..trial import Manifest
 from ..trial.files import write_whole
 from . import places
-from .report import read_votes
 
 HELP = "set versions side by side, over several trials"
-COLUMNS = ("trial", "arm", "adapter", "measure", "prompts", "difference", "low", "high")
+COLUMNS = ("trial", "arm", "adapter", "against", "measure", "prompts", "difference", "low", "high",
+           "p")  # fmt: skip
+
+
+VOTES_STAY = (
+    "Votes are on pictures of one trial and cannot be paired: to vote between versions, paint them "
+    "as arms of one trial."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +45,18 @@ def run(arguments: argparse.Namespace) -> int:
     if len(arguments.trials) < 2:
         raise EvaluationError("Name two trials or more: report is the command for one.")
     trials = [places.named_trial(name, arguments.comfyui) for name in arguments.trials]
-    lines = [line for trial in trials for line in _lines(trial)]
+    votes = [read_votes(trial) for trial in trials]
+    analyses = [analyse(trial, given) for trial, given in zip(trials, votes, strict=True)]
+    lines = [line for analysis in analyses for line in _lines(analysis)]
+    first, *later = (Side(analysis.manifest, analysis.scores) for analysis in analyses)
+    told = notes([trial.manifest for trial in trials])
+    for side in later:
+        lines += [_across(first, side, each) for each in compare_across(first, side)]
+        told += unpaired(first, side)
+    if any(votes):
+        told.append(VOTES_STAY)
     print(_aligned([COLUMNS, *lines]))
-    for note in notes([trial.manifest for trial in trials]):
+    for note in dict.fromkeys(told):
         print(note, file=sys.stderr)
     if arguments.csv:
         file = io.StringIO()
@@ -46,22 +65,39 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(trial: Trial) -> Iterator[Sequence[str]]:
-    for comparison in analyse(trial, read_votes(trial)).comparisons:
-        yield from _measures(trial.manifest, comparison)
+def _lines(analysis: Analysis) -> Iterator[Sequence[str]]:
+    for comparison in analysis.comparisons:
+        yield from _measures(analysis.manifest, comparison)
 
 
 def _measures(manifest: Manifest, comparison: Comparison) -> Iterator[Sequence[str]]:
     texts = Texts("en")
-    start = [manifest.name, comparison.arm, _adapters(manifest, comparison.arm)]
+    arm = comparison.arm
+    start = [manifest.name, arm, _adapters(manifest, arm), comparison.base]
     for result in comparison.scorers:
         d, scale = result.overall.difference, Scale(result, texts)
         values = [scale.difference(value) for value in (d.mean, d.low, d.high)]
-        yield [*start, result.scorer, str(d.prompts), *values]
+        adjusted = p_value(result.overall.adjusted)
+        yield [*start, result.scorer, str(d.prompts), *values, adjusted]
     if comparison.votes:
         decision = comparison.votes.decision
         shares = [decision.share, *decision.anytime.interval]
-        yield [*start, "votes won", str(decision.prompts), *map(percent, shares)]
+        p = "-" if decision.p is None else p_value(decision.p)
+        yield [*start, "votes won", str(decision.prompts), *map(percent, shares), p]
+
+
+def _across(first: Side, side: Side, found: Across) -> Sequence[str]:
+    d, scale = found.row.difference, Scale(found.result, Texts("en"))
+    return [
+        side.manifest.name,
+        found.later,
+        _adapters(side.manifest, found.later),
+        f"{first.manifest.name}: {found.earlier}",
+        found.result.scorer,
+        str(d.prompts),
+        *(scale.difference(value) for value in (d.mean, d.low, d.high)),
+        p_value(found.row.adjusted),
+    ]
 
 
 def _adapters(manifest: Manifest, name: str) -> str:
@@ -83,7 +119,10 @@ def notes(manifests: Sequence[Manifest]) -> list[str]:
     apart = [what for what, values in told.items() if any(v != values[0] for v in values)]
     if not apart:
         return []
-    return [f"These trials differ in {', '.join(apart)}: their lines are not strictly comparable."]
+    return [
+        f"These trials differ in {', '.join(apart)}: lines against their own first arms are not "
+        "strictly comparable."
+    ]
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

@@ -2,5 +2,6 @@
 
 from .files import read_prompts
 from .suite import CATEGORIES, LANGUAGES, suite
+from .written import chosen_prompts
 
-__all__ = ["CATEGORIES", "LANGUAGES", "read_prompts", "suite"]
+__all__ = ["CATEGORIES", "LANGUAGES", "chosen_prompts", "read_prompts", "suite"]

@@ -56,7 +56,7 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
         entries = _lines(path, content)
     else:
         raise PromptsError(f"{path.name} is no .txt, .csv, .tsv or .jsonl file of prompts.")
-    return _numbered(path, [_prompt(path, at, entry) for at, entry in enumerate(entries, 1)])
+    return numbered(path, [as_prompt(path, at, entry) for at, entry in enumerate(entries, 1)])
 
 
 def _content(path: Path) -> str:
@@ -109,7 +109,7 @@ def _json_lines(path: Path, content: str) -> list[dict[str, Any]]:
     return found
 
 
-def _prompt(path: Path, at: int, entry: Mapping[str, Any]) -> Prompt:
+def as_prompt(path: Path, at: int, entry: Mapping[str, Any]) -> Prompt:
     """A prompt from an entry's known names; its id is "" where it has none."""
     found = {
         key: next((entry[name] for name in names if entry.get(name) not in (None, "")), "")
@@ -138,7 +138,7 @@ def _prompt(path: Path, at: int, entry: Mapping[str, Any]) -> Prompt:
     return prompt if found["id"] else replace(prompt, id="")
 
 
-def _numbered(path: Path, prompts: list[Prompt]) -> tuple[Prompt, ...]:
+def numbered(path: Path, prompts: list[Prompt]) -> tuple[Prompt, ...]:
     """The prompts without doubles, those without an id numbered."""
     first: dict[tuple[str, str], Prompt] = {}
     for prompt in prompts:

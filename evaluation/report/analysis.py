@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ..errors import TrialError
 from ..statistics.agreement import follows
 from ..statistics.rates import Rate
-from ..trial import Cell, Manifest, Trial
+from ..trial import Cell, Manifest, Score, Trial
+from .cost import Cost, costs
 from .scores import ScorerResult, compare_scores, scorers
 from .votes import Vote, VoteResult, compare_votes
 
@@ -62,7 +63,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All of a trial. `weights`: by scorer, the hashes of what it was made of."""
+    """All of a trial. `weights`: by scorer, the hashes of what it was made of. `scores`: those that
+    hold."""
 
     manifest: Manifest
     comparisons: tuple[Comparison, ...]
@@ -70,6 +72,8 @@ class Analysis:
     painted: int
     weights: Mapping[str, tuple[str, ...]]
     warnings: tuple[Warned, ...]
+    costs: tuple[Cost, ...] = ()
+    scores: tuple[Score, ...] = ()
 
 
 def analyse(
@@ -88,7 +92,7 @@ def analyse(
     manifest, votes = trial.manifest, list(votes)
     scores, stale = trial.current_scores()
     names = scorers(scores)
-    if primary not in (None, VOTES, *names):
+    if primary not in (None, VOTES, *names, *(scorers(trial.scores()) if primary else ())):
         raise TrialError(
             f"This trial has no measure {primary[:60]!r}: it has {', '.join([VOTES, *names])}."
         )
@@ -109,7 +113,9 @@ def analyse(
         name: tuple(dict.fromkeys(s.weights for s in scores if s.scorer == name)) for name in names
     }
     warnings = _of_trial(len(cells) - painted, stale, weights)
-    return Analysis(manifest, comparisons, len(cells), painted, weights, warnings)
+    return Analysis(
+        manifest, comparisons, len(cells), painted, weights, warnings, costs(trial), tuple(scores)
+    )
 
 
 def _of_trial(
@@ -179,11 +185,15 @@ def _disagreements(
         for category, row in result.categories.items():
             if result.overall.difference.mean > 0 and row.falls:
                 yield Warned("falls", {"arm": arm, "measure": result.scorer, "category": category})
-    if votes is None:
-        return
-    for category, counted in votes.categories.items():
+    for category, counted in (votes.categories if votes else {}).items():
         if votes.decision.share > 0.5 and counted.share and counted.share.high < 0.5:
             yield Warned("falls", {"arm": arm, "measure": VOTES, "category": category})
+    called = {result.scorer: _called(result) for result in results}
+    for risen in (name for name, way in called.items() if way == "gain"):
+        for fallen in (name for name, way in called.items() if way == "loss"):
+            yield Warned("scorers_apart", {"arm": arm, "scorer": risen, "other": fallen})
+    if votes is None:
+        return
     for result in results:
         voted = {"gain": 1, "loss": -1}.get(votes.decision.called, 0)
         scored = {"gain": 1, "loss": -1}.get(_called(result), 0)

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .analysis import Analysis, Comparison
 from .figures import Interval, bounds, colour
+from .parts.pilot import PilotAnswer
 from .texts import Texts
 from .wording import Scale, answer, percent
 
@@ -21,9 +22,12 @@ Row = tuple[str, str, Interval, float, float]
 """Name, number in words, interval, centre of its axis, reach of its axis."""
 
 
-def chart(analysis: Analysis) -> bytes:
+def chart(analysis: Analysis, pilot: PilotAnswer | None = None) -> bytes:
     """A PNG, in English: Pillow's own font has no Japanese."""
     lines: list[tuple[str, object]] = [("title", analysis.manifest.name)]
+    if pilot:
+        said = f"Pilot: {pilot.values['called']}. {pilot.values['answer']}"
+        lines += [("words", words) for words in _wrapped(_drawable(said))] + [("gap", None)]
     for comparison in analysis.comparisons:
         lines += [("words", words) for words in _wrapped(_said(comparison))]
         lines += [("row", row) for row in _rows(comparison)] + [("gap", None)]

@@ -68,16 +68,26 @@ def compare_scores(
     categories = {prompt.id: prompt.category for prompt in prompts}
     found = []
     for scorer in scorers(scores):
-        before, after = (_values(scores, scorer, name) for name in (base, arm))
-        shared = [key for key in before if key in after]
-        if shared:
-            one, other = ({key: values[key] for key in shared} for values in (before, after))
-            found.append(_result(scorer, one, other, categories))
+        values = (_values(scores, scorer, name) for name in (base, arm))
+        result = compare_values(scorer, *values, categories)
+        if result:
+            found.append(result)
     adjusted = holm({result.scorer: result.overall.difference.p for result in found})
     return [
         replace(result, overall=replace(result.overall, adjusted=adjusted[result.scorer]))
         for result in found
     ]
+
+
+def compare_values(
+    scorer: str, before: Values, after: Values, categories: Mapping[str, str]
+) -> ScorerResult | None:
+    """The result on the (prompt, seed) that both have; None for none. categories: by prompt."""
+    shared = [key for key in before if key in after]
+    if not shared:
+        return None
+    one, other = ({key: values[key] for key in shared} for values in (before, after))
+    return _result(scorer, one, other, categories)
 
 
 def _values(scores: list[Score], scorer: str, arm: str) -> dict[tuple[str, int], float]:

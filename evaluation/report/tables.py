@@ -11,6 +11,7 @@ from typing import Any
 
 from ..statistics.rates import Rate
 from .analysis import VOTES, Analysis, Comparison
+from .parts.pilot import PilotAnswer
 from .scores import Row
 from .texts import Texts
 from .votes import VoteResult
@@ -21,17 +22,20 @@ COLUMNS = ("base", "arm", "measure", "category", "prompts", "base_mean", "arm_me
            "low", "high", "p", "p_holm")  # fmt: skip
 
 
-def as_json(analysis: Analysis) -> bytes:
+def as_json(analysis: Analysis, manifest_sha256: str, pilot: PilotAnswer | None = None) -> bytes:
     """Every number, with names; what is not known is null."""
     texts = Texts("en")
     manifest = json.loads(analysis.manifest.encode())
     content = {
         "format": FORMAT,
         "trial": {key: manifest[key] for key in manifest if key not in ("format", "prompts")},
+        "manifest_sha256": manifest_sha256,
+        "pilot": dict(pilot.values) if pilot else None,
         "pictures": analysis.pictures,
         "painted": analysis.painted,
         "scorers": {name: list(hashes) for name, hashes in analysis.weights.items()},
         "warnings": [warning(warned, texts) for warned in analysis.warnings],
+        "costs": [vars(cost) for cost in analysis.costs],
         "comparisons": [_comparison(each, texts) for each in analysis.comparisons],
     }
     return (json.dumps(_known(content), ensure_ascii=False, indent=1) + "\n").encode()
@@ -117,7 +121,7 @@ def as_csv(analysis: Analysis) -> bytes:
     writer.writerow(COLUMNS)
     for comparison in analysis.comparisons:
         for line in _lines(comparison):
-            writer.writerow([_cell(value) for value in line])
+            writer.writerow([cell(value) for value in line])
     return b"\xef\xbb\xbf" + file.getvalue().encode()
 
 
@@ -144,7 +148,7 @@ def _lines(comparison: Comparison) -> Iterator[list[Any]]:
                    counted.adjusted]  # fmt: skip
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """A value as spreadsheets take it: no text that they would run as a formula."""
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else ""

@@ -17,15 +17,20 @@ def languages() -> list[str]:
 
 
 class Texts:
-    """The sentences of one language. Raises EvaluationError for one that has no file."""
+    """The sentences of one language. Raises EvaluationError for one that has no file.
 
-    def __init__(self, language: str) -> None:
+    more: a folder with further sentences, a file a language.
+    """
+
+    def __init__(self, language: str, more: Path | None = None) -> None:
         if language not in languages():
             raise EvaluationError(
                 f"A report is written in {', '.join(languages())}: choose one of them."
             )
-        path = FOLDER / f"{language}.json"
-        self._table: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        self._table: dict[str, str] = {}
+        for folder in filter(None, (FOLDER, more)):
+            path = folder / f"{language}.json"
+            self._table |= json.loads(path.read_text(encoding="utf-8"))
 
     def say(self, key: str, **values: object) -> str:
         """A sentence with its values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..statistics.decision import Decision
 from .analysis import VOTES, Comparison, Warned
 from .scores import Row, ScorerResult
 from .texts import Texts
@@ -21,17 +22,27 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.2g}"
 
 
+def _digits(half_width: float) -> int:
+    """Places behind the point at which two figures of an interval's half are seen."""
+    return min(6, max(0, 1 - math.floor(math.log10(half_width))))
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign; what rounds to zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
 class Scale:
     """How a scorer's values are written: shares in percent, others to the digits that tell."""
 
     def __init__(self, result: ScorerResult, texts: Texts) -> None:
         self._share, self._texts = result.share, texts
+        # All prompts have the narrowest interval: categories are written as finely.
         rows = [result.overall, *result.categories.values()]
-        widths = [r.difference.high - r.difference.low for r in rows]
-        known = [width for width in widths if math.isfinite(width) and width > 0]
-        self._digits = 3
-        if known:
-            self._digits = min(6, max(0, 1 - math.floor(math.log10(max(known) / 2))))
+        widths = (r.difference.high - r.difference.low for r in rows)
+        known = next((width for width in widths if math.isfinite(width) and width > 0), None)
+        self._digits = 3 if known is None else _digits(known / 2)
 
     def value(self, value: float) -> str:
         """A mean."""
@@ -42,8 +53,8 @@ class Scale:
         if not math.isfinite(value):
             return UNKNOWN
         if not self._share:
-            return f"{value:+.{self._digits}f}"
-        points = f"{100 * value:+.1f}"
+            return _signed(value, self._digits)
+        points = _signed(100 * value, 1)
         return self._texts.say("points", value=points) if unit else points
 
     def interval(self, row: Row) -> str:
@@ -62,9 +73,11 @@ def answer(comparison: Comparison, texts: Texts) -> str:
             return texts.say("votes_none", **names)
         decision = comparison.votes.decision
         low, high = decision.anytime.interval
+        by_plan = "_planned" if by_plan_alone(decision) else ""
         return texts.say(
-            f"votes_{decision.called}", **names, won=decision.won, decisive=decision.decisive,
-            share=percent(decision.share), low=percent(low), high=percent(high),
+            f"votes_{decision.called}{by_plan}", **names, won=decision.won,
+            decisive=decision.decisive, share=percent(decision.share), low=percent(low),
+            high=percent(high), planned=decision.planned, p=p_value(decision.p or 0.0),
         )  # fmt: skip
     result = comparison.scorer(comparison.primary)
     names["measure"] = comparison.primary
@@ -76,6 +89,11 @@ def answer(comparison: Comparison, texts: Texts) -> str:
         low=scale.difference(found.low, False), high=scale.difference(found.high, False),
         prompts=found.prompts,
     )  # fmt: skip
+
+
+def by_plan_alone(decision: Decision) -> bool:
+    """Whether the test at the planned number called it, and the anytime interval never did."""
+    return decision.called in ("gain", "loss") and not decision.anytime.direction
 
 
 def warning(warned: Warned, texts: Texts) -> str:

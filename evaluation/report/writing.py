@@ -5,27 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..trial import Trial
-from ..trial.files import write_whole
+from ..trial.files import write_all
 from .analysis import Analysis
 from .chart import chart
 from .page import page
+from .parts.pilot import PilotAnswer
 from .tables import as_csv, as_json
 
 NAME = "report"
 
 
-def write_report(analysis: Analysis, trial: Trial, folder: Path, language: str = "en") -> Path:
-    """Writes report.html, .json, .csv and .png into `folder`, each whole; gives the HTML's path.
+def write_report(
+    analysis: Analysis,
+    trial: Trial,
+    folder: Path,
+    language: str = "en",
+    pilot: PilotAnswer | None = None,
+) -> Path:
+    """Writes report.html, .json, .csv and .png into `folder`; gives the HTML's path.
+
+    All four are there before any takes its name, so that a full disk leaves the old report whole.
+    pilot: what the trial's pilot ends in, where it is one.
 
     Raises EvaluationError for a language that no table has, OSError where they cannot be written.
     """
     made = {
-        "html": page(analysis, trial, language).encode(),
-        "json": as_json(analysis),
+        "json": as_json(analysis, trial.digest, pilot),
         "csv": as_csv(analysis),
-        "png": chart(analysis),
+        "png": chart(analysis, pilot),
+        "html": page(analysis, trial, language, pilot).encode(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    for suffix, data in made.items():
-        write_whole(folder / f"{NAME}.{suffix}", data)
+    write_all({folder / f"{NAME}.{suffix}": data for suffix, data in made.items()})
     return folder / f"{NAME}.html"

@@ -6,8 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from .decision import decide
+from .verdict import GO, by_votes
+
 MOST = 20_000
 """Votes beyond which no plan is made."""
+ALIKE = 0.2
+"""Correlation of two voters' answers on one prompt, in the simulation of a plan."""
 
 
 def critical(count: ArrayLike, alpha: float = 0.05) -> NDArray[np.int64]:
@@ -49,3 +54,37 @@ def votes_needed(
     if last == MOST:
         raise ValueError(f"a share of {share} needs more than {MOST} votes")
     return int(np.ceil((last + 1) * (1 + (per_prompt - 1) * alike)))
+
+
+def prompts_needed(effect: float, power_wanted: float = 0.8, alpha: float = 0.05) -> int:
+    """Prompts on which a paired t test finds a mean difference of `effect` with that power.
+
+    effect: in standard deviations of the prompts' differences, not zero. The test of random signs
+    needs as many. ValueError for what no number of prompts can show.
+    """
+    counts = np.arange(2, MOST + 1)
+    edge = stats.t.ppf(1 - alpha / 2, counts - 1)
+    found = stats.nct.sf(edge, counts - 1, abs(effect) * np.sqrt(counts))
+    enough = np.flatnonzero(found >= power_wanted)
+    if not enough.size:
+        raise ValueError(f"an effect of {effect} needs more than {MOST} prompts")
+    return int(counts[enough[0]])
+
+
+def chance_of_go(
+    share: float, prompts: int, planned: int, go: float, no_go: float = 0.5, trials: int = 400
+) -> float:
+    """How often a pilot of `planned` decisive votes over these prompts ends in go, simulated.
+
+    share: what the candidate truly wins. Votes of one prompt are alike, with a correlation of
+    ALIKE, which costs power where a prompt has several. Seeded.
+    """
+    rng, found = np.random.default_rng(0), 0
+    a, b = (part * (1 / ALIKE - 1) for part in (share, 1 - share))
+    for _ in range(trials):
+        likely = rng.beta(a, b, prompts)
+        order = rng.permutation(np.resize(np.arange(prompts), planned))
+        won = rng.random(planned) < likely[order]
+        decision = decide(list(map(str, order)), list(won), planned)
+        found += by_votes(decision, go, no_go).called == GO
+    return found / trials

@@ -71,7 +71,10 @@ def safe_folder(name: str) -> bool:
 
 def shown(value: Any) -> str:
     """A value in a message: short, on one line."""
-    return _short(json.dumps(value, ensure_ascii=True))
+    try:
+        return _short(json.dumps(value, ensure_ascii=True, default=str))
+    except (ValueError, RecursionError):  # A number of thousands of digits, or a pit of lists.
+        return "what is there"
 
 
 def _short(text: str) -> str:

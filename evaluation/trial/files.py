@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -76,11 +76,20 @@ _UMASK = _umask()
 
 def write_whole(path: Path, data: bytes) -> None:
     """Replaces a file's content in one move. A kill leaves the old file or the new one."""
-    made = temporary(path, data)
+    write_all({path: data})
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Replaces several files' contents, each in one move, once all of them are on the disk."""
+    made: dict[Path, Path] = {}
     try:
-        os.replace(made, path)
+        for path, data in contents.items():
+            made[path] = temporary(path, data)
+        for path, ready in made.items():
+            os.replace(ready, path)
     except BaseException:
-        made.unlink(missing_ok=True)
+        for ready in made.values():
+            ready.unlink(missing_ok=True)
         raise
 
 

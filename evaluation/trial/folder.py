@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import TrialError
 from . import records
 from .files import is_whole, is_whole_png, locked, put, remove_remains, temporary, write_whole
-from .manifest import Manifest, decode, differences, read_bytes
+from .manifest import Manifest, changed_files, decode, differences, read_bytes
 from .records import Score
 
 MANIFEST, PICTURES, SCORES, LOCK = "trial.json", "pictures", "scores.jsonl", ".lock"
@@ -181,10 +181,11 @@ def start(folder: Path, manifest: Manifest) -> Trial:
     with locked(folder / LOCK):
         if _has_picture(folder):
             there = open_trial(folder)
-            differ = differences(there.manifest, manifest)
-            if differ:
-                raise TrialError(_changed(folder, differ))
+            if differ := differences(there.manifest, manifest):
+                raise TrialError(_changed(folder, there.manifest, manifest, differ))
             return there
+        if there := _same(folder, manifest):
+            return there  # Another painter of this trial began a moment ago.
         write_whole(folder / MANIFEST, data)
     return Trial(folder, manifest, hashlib.sha256(data).hexdigest())
 
@@ -193,7 +194,21 @@ def _has_picture(folder: Path) -> bool:
     return next((folder / PICTURES).glob("*/*.png"), None) is not None
 
 
-def _changed(folder: Path, differ: list[str]) -> str:
+def _same(folder: Path, manifest: Manifest) -> Trial | None:
+    try:
+        there = open_trial(folder)
+    except TrialError:
+        return None
+    return None if differences(there.manifest, manifest) else there
+
+
+def _changed(folder: Path, before: Manifest, now: Manifest, differ: list[str]) -> str:
+    files = changed_files(before, now)
+    if files:
+        return (
+            f"{' and '.join(files[:4])} changed since {folder} was begun: put the former file "
+            "back, or name another folder."
+        )
     more = f" and {len(differ) - 4} more" if len(differ) > 4 else ""
     return (
         f"{folder} holds pictures of a trial that differs in {', '.join(differ[:4])}{more}: name "

@@ -218,6 +218,17 @@ def differences(before: Manifest, after: Manifest) -> list[str]:
     return _differences("", one, other)
 
 
+def changed_files(before: Manifest, after: Manifest) -> list[str]:
+    """Files that have the same name and place in both and another content, as short phrases."""
+    found = []
+    for one, other in zip(before.arms, after.arms, strict=False):
+        for a, b in zip(one.models, other.models, strict=False):
+            if (one.name, a.kind, a.name) == (other.name, b.kind, b.name) and a.sha256 != b.sha256:
+                hashes = f"SHA-256 {a.sha256[:10]} then, {b.sha256[:10]} now"
+                found.append(f"the {a.kind} {a.name} of {one.name} ({hashes})")
+    return found
+
+
 def _differences(where: str, one: Any, other: Any) -> list[str]:
     if one == other and type(one) is type(other):
         return []

@@ -6,6 +6,8 @@ most one standing vote.
 
 from __future__ import annotations
 
+import math
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -18,6 +20,7 @@ from .database import change, read
 from .errors import VotingError
 from .vote import Vote
 
+_SEED = re.compile(r"[0-9]{1,20}")
 _VOTE = "voter, prompt, seed, left_arm, right_arm, answer, repeat, time"
 
 
@@ -140,10 +143,19 @@ def read_votes(path: Path) -> list[Vote]:
             f"SELECT {_VOTE} FROM standing ORDER BY row"
         ).fetchall(),
     )
-    return [
-        Vote(voter, prompt, int(seed), left, right, answer, bool(repeat), when)
-        for voter, prompt, seed, left, right, answer, repeat, when in rows or ()
-    ]
+    return [_as_vote(*row) for row in rows or ()]
+
+
+def _as_vote(
+    voter: object, prompt: object, seed: object, left: object, right: object, answer: object,
+    repeat: object, when: object,
+) -> Vote:  # fmt: skip
+    """SQLite holds any type in any column, so a file from elsewhere may hold anything."""
+    texts = (voter, prompt, seed, left, right, answer)
+    if not all(isinstance(text, str) for text in texts) or not _SEED.fullmatch(seed):
+        raise VotingError("votes.sqlite is damaged: move it out of the trial.", 500)
+    when = when if isinstance(when, float) and math.isfinite(when) else 0.0
+    return Vote(voter, prompt, int(seed), left, right, answer, bool(repeat), when)
 
 
 def _secret(connection: sqlite3.Connection) -> bytes:

@@ -22,12 +22,15 @@ _ENTER = """() => {
 
 
 def saved(frontend) -> dict[str, Any]:
-    """The workflow, but for what is another one each time and for the nodes' sizes."""
+    """The workflow, but for what is another one each time, the nodes' sizes, and which version of
+    the adapter was meant (test_versions.py)."""
     workflow = frontend.workflow()
     for key in ("id", "extra"):
         workflow.pop(key, None)
     for node in workflow["nodes"]:
         node.pop("size")
+        for name in [name for name in node["properties"] if name.startswith("softrepa_")]:
+            del node["properties"][name]
     return workflow
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def base(sd3_checkpoint, tmp_path_factory):
     for seed, name in enumerate(("softrepa-sd3", "another-sd3")):
         adapter = random_adapter(scale=2.0, seed=seed, banks=2)
         files.write(base / "models" / "softrepa" / f"{name}.safetensors", adapter)
+    small_clip = base / "models" / "softrepa_scorers" / "clip-vit-large-patch14"
+    shutil.copytree(EXAMPLES.parent / "demo" / "small_clip", small_clip)
     install_pack(base)
     return base
 

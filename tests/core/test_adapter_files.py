@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from pathlib import Path
@@ -128,6 +129,15 @@ def test_what_is_not_there_is_one_sentence(folder, name):
     sentence.encode()
     with pytest.raises(FileNotFoundError, match="There is no adapter"):
         SoftREPALoader.execute(name)
+
+
+def test_the_history_tells_which_file_it_was(folder):
+    path = put(folder, "a.safetensors")
+    told = SoftREPALoader.execute("a.safetensors").ui
+    assert told == {
+        "softrepa_adapter": ["a.safetensors"],
+        "softrepa_sha256": [hashlib.sha256(path.read_bytes()).hexdigest()],
+    }
 
 
 def test_a_linked_name_is_looked_up_when_it_comes(folder):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.evaluation.cli import main
+from comfyui_softrepa.evaluation.trial import open_trial
 from comfyui_softrepa.tests.evaluation import made, voted
 
 EVALUATE = Path(__file__).resolve().parents[2] / "evaluation" / "evaluate.py"
@@ -84,17 +85,60 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(scored, monkeypatch, ca
     assert "there cannot be written" in capsys.readouterr().err
 
 
+def version(folder: Path, seeds=(1,), gain: float = 0.0, **changes) -> Path:
+    """A trial of another version of the adapter, that judges a share of prompts better."""
+    manifest = replace(made.manifest(prompts=20, seeds=seeds), **changes)
+    begun = made.painted(folder, manifest)
+    better = {prompt.id for prompt in manifest.prompts[: int(gain * 20)]}
+    voted.scored(begun, "judge", lambda c: c.arm == "SoftREPA" and c.prompt in better)
+    return folder
+
+
 def test_versions_side_by_side(scored, tmp_path, capsys):
-    manifest = made.manifest(prompts=20, seeds=(1,))
-    other = made.painted(tmp_path / "other", replace(manifest, name="=second", seeds=(2,)))
-    voted.scored(other, "judge", lambda cell: 0.0)
+    other = version(tmp_path / "other", seeds=(2,), name="=second")
     table = tmp_path / "table.csv"
-    assert main(["compare", str(scored), str(other.folder), "--csv", str(table)]) == 0
+    assert main(["compare", str(scored), str(other), "--csv", str(table)]) == 0
     said = capsys.readouterr()
     head, first, second = said.out.splitlines()
-    assert head.split()[:3] == ["trial", "arm", "adapter"]
+    assert head.split()[:4] == ["trial", "arm", "adapter", "against"]
     assert "adapter.safetensors@bbbbbbbbbb" in first and "+100.0 points" in first
-    assert "+0.0 points" in second and "seeds" in said.err
+    assert " 0.0 points" in second and "seeds" in said.err
+    assert "cannot be paired: they have no prompt and seed in common" in said.err
     assert "'=second" in table.read_text("utf-8-sig")
     assert main(["compare", str(scored), str(scored)]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_versions_are_paired_picture_by_picture(tmp_path, capsys):
+    one = version(tmp_path / "one", gain=0.2, name="v1")
+    # Other ids, other order and one more seed: prompts are known by their text.
+    listed = made.manifest(prompts=20).prompts
+    renamed = tuple(replace(prompt, id=f"x{prompt.id}") for prompt in listed)
+    two = version(tmp_path / "two", seeds=(1, 7), gain=0.9, name="v2", prompts=renamed)
+    assert main(["compare", str(one), str(two)]) == 0
+    said = capsys.readouterr()
+    *_, base, found = said.out.splitlines()
+    assert base.split()[:6] == ["v2", "bare", "-", "v1:", "bare", "judge"] and " 0.0 points" in base
+    # 14 of 20 prompts rose: exact McNemar 2 / 2^14, by Holm over two.
+    assert "v1: SoftREPA" in found and "+70.0 points" in found and found.split()[-1] == "<0.001"
+    assert "share 20 of 40 prompts and seeds" in said.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sampling": replace(made.manifest().sampling, steps=9)}, "sampled with other settings"),
+        ({"host": {"torch": "9"}}, "other host versions"),
+        ({"weights": "f" * 64}, "cannot be paired by judge"),
+    ],
+)
+def test_where_trials_cannot_be_paired_it_is_said(tmp_path, capsys, changes, told):
+    weights = changes.get("weights")
+    manifest = {} if weights else changes
+    one, two = version(tmp_path / "one"), version(tmp_path / "two", **{"name": "v2", **manifest})
+    if weights:
+        opened = open_trial(two)
+        opened.add_scores([replace(score, weights=weights) for score in opened.scores()])
+    assert main(["compare", str(one), str(two)]) == 0
+    said = capsys.readouterr()
+    assert told in said.err and ("does it help: bare" in said.out) == ("host" in changes)

@@ -27,15 +27,17 @@ def test_what_users_hold_is_unchanged(server, request):
 
 def _public(info: dict) -> dict:
     inputs = {
-        kind: {name: _input(*entry) for name, entry in entries.items()}
+        kind: {name: _input(name, *entry) for name, entry in entries.items()}
         for kind, entries in info["input"].items()
     }
     return {"inputs": inputs, "order": info["input_order"], "outputs": info["output"]}
 
 
-def _input(kind: str, options: dict | None = None) -> dict:
+def _input(name: str, kind: str, options: dict | None = None) -> dict:
     kept = {key: value for key, value in (options or {}).items() if key in _KEPT}
-    if kind == "COMBO" and (options or {}).get("multiselect") is False:
+    # ComfyUI's samplers, more with every version, are not ours to pin.
+    ours = kind == "COMBO" and name not in ("sampler_name", "scheduler")
+    if ours and (options or {}).get("multiselect") is False:
         choices = options["options"]
         # The loader's choices are files, which are not ours to pin.
         kept["options"] = [c for c in choices if not c.endswith((".safetensors", ".pth"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import http.client
 import json
 import os
@@ -57,12 +58,14 @@ def refused(server, status: int, route: str, **query: str) -> str:
 
 
 def test_an_adapter_in_numbers_and_words(server, adapters):
+    name = "routes.safetensors"
     for prefix in ("", "/api"):
-        status, facts, text = ask(server, f"{prefix}/softrepa/adapter", name="routes.safetensors")
+        status, facts, text = ask(server, f"{prefix}/softrepa/adapter", name=name)
         assert status == 200
     assert facts["architecture"] == "mmdit" and facts["family"] == "MMDiT of width 128"
     assert facts["layers"] == ["0", "1"] and facts["depth"] == 2 and not facts["shared"]
     assert (facts["tokens_per_block"], facts["banks"], facts["buckets"]) == (4, 2, 100)
+    assert facts["sha256"] == hashlib.sha256((adapters / name).read_bytes()).hexdigest()
     assert facts["said"]["objective"] == "agsm" and len(facts["said"]["title"]) == 201
     assert len(text) < 2000 and str(server.base) not in text
 
@@ -72,7 +75,9 @@ def test_a_changed_file_is_read_again(server, adapters):
     for blocks in (1, 3):
         files.write(path, random_adapter(blocks=blocks))
         os.utime(path, (blocks, blocks))
-        assert ask(server, "/softrepa/adapter", name=path.name)[1]["depth"] == blocks
+        facts = ask(server, "/softrepa/adapter", name=path.name)[1]
+        assert facts["depth"] == blocks
+        assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_authors_files_are_read_without_running_them(server, adapters):
@@ -84,6 +89,21 @@ def test_the_authors_files_are_read_without_running_them(server, adapters):
     facts = ask(server, "/softrepa/adapter", name=name)[1]
     assert facts["shared"] and facts["layers"] == ["input"] and facts["buckets"] == 100
     assert facts["blocks"][:3] == ["input.1", "input.2", "input.4"]
+    both = (folder / "dc_tokens.pth").read_bytes() + (folder / "dc_t_tokens.pth").read_bytes()
+    assert facts["sha256"] == hashlib.sha256(both).hexdigest()
+
+
+def test_a_file_that_could_be_several_things_is_told_with_a_choice(server, adapters):
+    folder = adapters / "foreign"
+    folder.mkdir()
+    save_reference(folder, random_adapter("flux", 3072).tokens[0], None)
+    name = os.path.join("foreign", "dc_tokens.pth")
+    for asked in ({}, {"architecture": "auto"}):
+        sentence = refused(server, 400, "/softrepa/adapter", name=name, **asked)
+        assert "flux for Flux.1" in sentence and "chroma for Chroma" in sentence
+    facts = ask(server, "/softrepa/adapter", name=name, architecture="chroma")[1]
+    assert facts["architecture"] == "chroma" and facts["family"].startswith("Chroma (")
+    refused(server, 400, "/softrepa/adapter", name=name, architecture="sd3")
 
 
 @pytest.mark.parametrize(

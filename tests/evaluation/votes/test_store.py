@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.evaluation.votes import voting
+from comfyui_softrepa.evaluation.votes import database, voting
 from comfyui_softrepa.evaluation.votes.errors import VotingError
 from comfyui_softrepa.evaluation.votes.store import Store, read_votes
 from comfyui_softrepa.evaluation.votes.trial import VotedTrial, read_trial
@@ -191,6 +191,76 @@ except errors.VotingError as error:
     assert said.startswith("50") and said.endswith(".\n") and "Traceback" not in said
     assert len(read_votes(opened.votes)) == 1
     assert len(voting.state(opened, "Bob")["ballots"]) == voting.AHEAD
+
+
+def write_lock(path: Path) -> sqlite3.Connection:
+    """A second program that is writing."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_a_vote_waits_for_another_writer(opened):
+    ballot = first_ballot(opened)
+    other = write_lock(opened.votes)
+    try:
+        assert read_votes(opened.votes) == []  # who only reads does not wait
+        with ThreadPoolExecutor(1) as pool:
+            given = pool.submit(voting.give, opened, "Ann", identity(1), ballot, "left")
+            with pytest.raises(TimeoutError):
+                given.result(0.2)
+            other.execute("ROLLBACK")
+            given.result(60)
+    finally:
+        other.close()
+    assert [vote.answer for vote in read_votes(opened.votes)] == ["left"]
+
+
+def test_a_vote_is_tried_anew_where_sqlite_itself_does_not_wait(opened, monkeypatch):
+    """SQLite's own patience is taken away: each attempt is refused at once."""
+    ballot, tried, connect = first_ballot(opened), [], sqlite3.connect
+
+    def impatient(*arguments, **options) -> sqlite3.Connection:
+        tried.append(arguments)
+        if len(tried) == 5:
+            other.execute("ROLLBACK")
+        return connect(*arguments, **{**options, "timeout": 0})
+
+    other = write_lock(opened.votes)
+    try:
+        monkeypatch.setattr(sqlite3, "connect", impatient)
+        voting.give(opened, "Ann", identity(1), ballot, "left")
+        assert len(tried) == 5
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(database, "PATIENCE", 0.1)
+        with pytest.raises(VotingError, match="in use by another program") as refused:
+            voting.give(opened, "Ann", identity(2), first_ballot_of(opened), "left")
+        assert refused.value.status == 503
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+    assert len(read_votes(opened.votes)) == 1
+
+
+def first_ballot_of(opened: VotedTrial) -> str:
+    """A ballot that has no vote yet, read without writing."""
+    query = "SELECT token FROM ballots WHERE token NOT IN (SELECT ballot FROM votes)"
+    with sqlite3.connect(opened.votes) as connection:
+        return connection.execute(query).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    "row", ["'Ann', 'p', 'x', 'a', 'b', 'left', 0, 1.0", "x'00', 'p', '1', 'a', 'b', 'tie', 0, 1.0"]
+)
+def test_votes_that_no_page_gave_are_told(opened, row):
+    ballot = first_ballot(opened)
+    with sqlite3.connect(opened.votes) as connection:
+        connection.execute(
+            "INSERT INTO votes (id, ballot, voter, prompt, seed, left_arm, right_arm, answer,"
+            f" repeat, time) VALUES ('{identity(1)}', '{ballot}', {row})"
+        )
+    with pytest.raises(VotingError, match="damaged"):
+        read_votes(opened.votes)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have no such rights on Windows")

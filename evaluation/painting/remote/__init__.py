@@ -1,0 +1,5 @@
+"""Painting on a running server, by ComfyUI's API alone."""
+
+from .painting import paint
+
+__all__ = ["paint"]

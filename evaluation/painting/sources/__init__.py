@@ -1,0 +1,1 @@
+"""What pictures are made of: files by their hashes, settings, versions."""

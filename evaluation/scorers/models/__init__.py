@@ -1,0 +1,1 @@
+"""What scorers are made of: models from files, on ComfyUI's devices. Needs torch."""
