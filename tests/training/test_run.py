@@ -184,8 +184,9 @@ def test_a_finished_run_can_be_taken_further(train, tmp_path) -> None:
 
 
 def test_dry_run_says_what_it_would_take_and_writes_no_adapter(train, tmp_path, capsys) -> None:
-    assert train(tmp_path, "--dry-run") == 0
+    assert train(tmp_path, "--dry-run", "--train-weight=2") == 0
     said = capsys.readouterr().out
+    assert "in training a soft token counts 2 times" in said
     # 2 blocks x 4 tokens x 128 + 100 buckets x 2 x 128
     assert "trainable parameters: 26624" in said
     for word in ("pairs: 6 to train on, 2 held out", "steps: 6", "cache:", "memory: about"):
