@@ -12,6 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 from ..errors import EvaluationError
 from ..painting.recipe import Base, graph, read_arm
 from ..prompts import chosen_prompts
@@ -143,17 +148,16 @@ def _graph(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _configured(arguments: argparse.Namespace) -> argparse.Namespace:
     """The flags of the config file with those of the command line over them."""
-    from ...training.data.text_files import read_toml
-    from ...training.errors import BadInput
     from ..cli import parser
 
     path = Path(arguments.config)
     try:
-        entries = read_toml(path)
+        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read ({error.strerror}).") from None
-    except BadInput as error:
-        raise EvaluationError(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise EvaluationError(f"{path} is no valid TOML in UTF-8 ({reason}).") from None
     flags: list[str] = []
     for key, value in entries.items():
         flags += _flags(path, key.replace("_", "-"), value)

@@ -13,13 +13,14 @@ import comfy.model_management
 import comfy.utils
 import latent_preview
 import torch
+from PIL import Image
 
 from ..errors import TrialError
 from ..trial import Cell, Trial, records
 from ..trial.folder import LOCK
 from .arms import Arm, Texts, check_texts
 from .cost import PAINTED, Cost, device_name, measured
-from .picture import encode, sample
+from .picture import as_image, encode, sample
 
 AHEAD = 16
 """Prompts whose texts are encoded at once."""
@@ -105,10 +106,7 @@ class _Progress:
 
     def callback(self, model: Any) -> Callable[[int, torch.Tensor, torch.Tensor, int], None]:
         """What a sampler of this model calls after each step."""
-        form = model.model.latent_format
-        if form not in self._previewers:
-            self._previewers[form] = latent_preview.get_previewer(model.load_device, form)
-        previewer = self._previewers[form]
+        previewer = self._previewer(model)
 
         def step(at: int, x0: torch.Tensor, x: torch.Tensor, steps: int) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
@@ -117,6 +115,19 @@ class _Progress:
             self._bar.update_absolute(self._done * self._steps + share, preview=shown or None)
 
         return step
+
+    def show(self, model: Any, image: Image.Image) -> None:
+        """A finished picture, where ComfyUI shows previews: it stays on the node as the last."""
+        if self._previewer(model) is not None:
+            value = (self._done + 1) * self._steps
+            preview = ("JPEG", image, latent_preview.MAX_PREVIEW_RESOLUTION)
+            self._bar.update_absolute(value, preview=preview)
+
+    def _previewer(self, model: Any) -> Any:
+        form = model.model.latent_format
+        if form not in self._previewers:
+            self._previewers[form] = latent_preview.get_previewer(model.load_device, form)
+        return self._previewers[form]
 
 
 class _Work:
@@ -143,7 +154,9 @@ class _Work:
             pixels = sample(
                 arm, self.vae, texts.of(arm, cell.prompt), cell.seed, settings, callback
             ).cpu()
-        png = encode(pixels, {**self.metadata, "softrepa_trial": self._told(cell)})
+        image = as_image(pixels)
+        self.progress.show(arm.model, image)
+        png = encode(image, {**self.metadata, "softrepa_trial": self._told(cell)})
         if not self.trial.write(cell, png):
             return False
         self._record(cell, png, cost, device_name(device))

@@ -30,8 +30,8 @@ def by_votes(decision: Decision, go: float, no_go: float) -> Verdict:
     """From votes up to the planned number, later ones left out; go, no_go: shares won.
 
     A go needs a gain as `decide` calls it, so that where there is none, at most one pilot in
-    forty is a go, however often anyone looks. Before the planned number is there, the interval that
-    is valid at any time can end a pilot. ValueError where no number was planned.
+    twenty is a go, however often anyone looks. Before the planned number is there, the interval
+    that is valid at any time can end a pilot. ValueError where no number was planned.
     """
     if decision.planned is None:
         raise ValueError("a pilot's number of votes is planned before")

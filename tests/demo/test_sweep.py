@@ -10,7 +10,7 @@ import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import join
-from comfyui_softrepa.demo.sweep import grid, training
+from comfyui_softrepa.demo.sweep import grid, train_weight, training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.training.model.denoiser import Denoiser
@@ -110,6 +110,16 @@ def test_the_results_page_shows_the_findings_that_were_made():
     found = {grid.key(entry) for entry in grid.read(grid.RESULTS)}
     wanted = {grid.key(entry) for trial in grid.trials() for entry in trial.findings()}
     assert found == wanted
+
+
+def test_the_results_page_shows_what_a_weight_in_training_did():
+    page = (grid.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
+    assert train_weight.table() in page
+    assert grid.read(train_weight.RESULTS)
+    swept = world.held_out_scenes(grid.PROMPTS, world.SWEPT_SEED)
+    chose = {world.caption(scene) for scene in swept}
+    asked = {world.caption(scene) for scene in world.unswept_scenes(train_weight.PROMPTS)}
+    assert len(asked) == train_weight.PROMPTS and not asked & chose
 
 
 class _Text:

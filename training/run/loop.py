@@ -21,7 +21,7 @@ from ..step import memory
 from ..step.batches import Batch, Batches
 from ..step.engine import Engine, Outcome, Task, prepare
 from ..step.processes import Processes, zero_missing
-from ..step.strengths import losses
+from ..step.strengths import losses, recommended
 from ..step.validation import validate
 from . import guard
 from .guard import Diverged, Measured
@@ -246,19 +246,18 @@ class Loop:
             return outcome
 
         found = validate(evaluate, self.validation, self.processes)
-        told: dict[str, Any] = {}
-        if last:
-            self.progress.strengths = losses(evaluate, self.validation, self.processes)
-            told["val_loss_by_strength"] = self.progress.strengths
         if found.loss < self.progress.best_loss:
             self.progress.best_loss = found.loss
             if self.processes.first:
                 self.saving.best(self.live, self.progress)
+        if last:  # said of the last adapter alone: a longer run leaves no trace of it
+            self.progress.strengths = losses(evaluate, self.validation, self.processes)
+            if best := recommended(self.progress.strengths):
+                self.log.say(f"Held-out captions are told apart best at strength {best}.")
         return {
             "val_loss": found.loss,
             "val_accuracy": found.accuracy,
             "val_by_timestep": found.by_timestep,
-            **told,
         }
 
 

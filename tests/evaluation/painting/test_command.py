@@ -29,6 +29,17 @@ def test_a_config_file_holds_the_flags_and_the_line_wins(tmp_path, capsys):
     assert "0 pictures painted, 2 of 2 are there." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "content", [b"steps = ", b"\xff", b"[arm]", b"config = 'x'", b"stepps = 1"]
+)
+def test_a_config_file_that_is_none_is_told(tmp_path, capsys, content):
+    file = tmp_path / "paint.toml"
+    file.write_bytes(content)
+    assert cli.main(["paint", str(tmp_path / "t"), "--config", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("evaluate.py: ") and told.count("\n") == 1
+
+
 def test_a_file_may_lie_anywhere_and_prompts_keep_what_they_expect(tmp_path, base, capsys):
     prompts = tmp_path / "p.jsonl"
     prompts.write_text('{"text": "a blue square", "expected": [{"class": "square"}]}\n')

@@ -144,7 +144,9 @@ def test_progress_and_previews_are_comfyuis(loaded, tmp_path, monkeypatch):
     assert values == sorted(values) and values[-1] == EVERYTHING * 2
     assert {total for _, total, _ in seen} == {EVERYTHING * 2}
     previews = [preview for _, _, preview in seen if preview is not None]
-    assert len(previews) == EVERYTHING * 2 and previews[0][0] == "JPEG"
+    assert len(previews) == EVERYTHING * (2 + 1)  # each step, and the picture itself
+    last = Image.open(tmp_path / "t" / "pictures" / "soft" / "0002-2.png")
+    assert previews[-1][1].tobytes() == last.convert("RGB").tobytes()
 
 
 def test_a_full_disk_is_told_and_gone_on_with(loaded, whole, tmp_path, monkeypatch):
