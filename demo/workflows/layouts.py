@@ -91,7 +91,7 @@ def does_it_help() -> Workflow:
     report = flow.node("SoftREPAReport", (left + 410, 0), {"trial": scored["trial"]})
     flow.group("5 · Does it help?", [report], OURS)
     _files_note(flow, notes.TRIAL_FILES)
-    flow.note("What happens", (SECOND, 510), notes.TRIAL)
+    flow.note("What happens", (SECOND, apply.bottom + 80), notes.TRIAL)
     flow.note("Your own eyes", (left, 430), notes.TRIAL_VOTE)
     flow.note("Your own files", (left + 410, 640), notes.TRIAL_OWN, width=560)
     return flow
