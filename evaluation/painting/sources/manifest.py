@@ -16,10 +16,10 @@ from ... import trial
 from ...trial import Manifest, Model, Prompt, Sampling
 from ...trial.checks import safe_folder
 from ..arms import Arm
+from ..plan import plan_hash
 from . import graph as graphs
 from .hashes import sha256_of
 
-PILOT = "pilot.toml"
 _BASES = ("checkpoint", "model")
 
 
@@ -41,7 +41,7 @@ def describe(
         prompts=tuple(prompts),
         seeds=tuple(seeds),
         sampling=sampling,
-        pilot=_pilot(folder),
+        pilot=plan_hash(folder),
     )
 
 
@@ -50,11 +50,6 @@ def host() -> dict[str, str]:
     import comfyui_version
 
     return {"comfyui": comfyui_version.__version__, "torch": torch.__version__}
-
-
-def _pilot(folder: Path) -> str | None:
-    path = folder / PILOT
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _arm(arm: Arm, made: graphs.Made) -> trial.Arm:
