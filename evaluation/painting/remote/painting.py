@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ...errors import EvaluationError
 from ...trial import Cell, Manifest, Prompt, Trial, records, start
 from ...trial.folder import LOCK, MANIFEST, PICTURES
 from ...trial.manifest import decode
+from ..plan import plan_hash
 from ..recipe import TRIAL
 from .api import Server
 
@@ -103,7 +105,8 @@ class _Copy:
             manifest = self._manifest()
             if manifest is None:
                 return
-            self.trial = start(self.folder, manifest)
+            plan = plan_hash(self.folder) or manifest.pilot
+            self.trial = start(self.folder, replace(manifest, pilot=plan))
         cells = list(self.trial.cells())
         missing = self.trial.missing()
         for at, cell in enumerate(missing, 1):
