@@ -69,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _start_comfyui(given: argparse.Namespace) -> None:
     """Found and started as the trainer does: the scorers' models are ComfyUI's to move."""
-    from ...training.model import comfyui
     from ...training.errors import BadInput
+    from ...training.model import comfyui
 
     folder, extra = given.comfyui, given.extra_model_paths_config or ()
     try:

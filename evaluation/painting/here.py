@@ -24,8 +24,8 @@ def start(
     comfyui, base, extra: its folder, its base directory and its files of model folders, which are
     found as the trainer finds them. flags: ComfyUI's own. Raises EvaluationError.
     """
-    from ...training.model import comfyui as installation
     from ...training.errors import BadInput
+    from ...training.model import comfyui as installation
 
     try:
         installation.start(installation.find(comfyui, base, extra), flags)
