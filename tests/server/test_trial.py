@@ -16,6 +16,7 @@ from comfyui_softrepa.evaluation.trial import open_trial, records
 from comfyui_softrepa.host.server import GraphError
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter
+from comfyui_softrepa.tests.evaluation.plans import plan
 from comfyui_softrepa.tests.graphs import interrupting
 
 ARMS = ("bare", "soft: adapter=trial.safetensors")
@@ -112,13 +113,13 @@ def test_the_command_paints_on_a_server_elsewhere(server, adapter, tmp_path, cap
              f"--prompts={prompts}", f"--server={server.address}"]  # fmt: skip
     folder = tmp_path / "remote"
     folder.mkdir()
-    (folder / "pilot.toml").write_bytes(b"plan")
+    written = plan(folder / "pilot.toml")
     assert cli.main(["paint", str(folder), *flags]) == 0, capsys.readouterr().err
     assert "4 pictures painted, 4 of 4 are there." in capsys.readouterr().out
     there = server.base / "output" / "softrepa" / "trials" / "remote"
     assert pictures(folder) == pictures(there)
     manifest = open_trial(folder).manifest
-    assert manifest.pilot == hashlib.sha256(b"plan").hexdigest()
+    assert manifest.pilot == hashlib.sha256(written.read_bytes()).hexdigest()
     assert dataclasses.replace(manifest, pilot=None) == open_trial(there).manifest
     assert manifest.prompts[0].expected == ({"class": "circle"},)
     told = list(records.read(folder / "painted.jsonl"))

@@ -11,15 +11,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import EvaluationError
-from ...trial import Cell, Manifest, Prompt, Trial, records, start
+from ...pilot import begin
+from ...trial import Cell, Manifest, Prompt, Trial, records
 from ...trial.folder import LOCK, MANIFEST, PICTURES
 from ...trial.manifest import decode
-from ..plan import plan_hash
 from ..recipe import TRIAL
 from .api import Server
 
@@ -105,8 +104,7 @@ class _Copy:
             manifest = self._manifest()
             if manifest is None:
                 return
-            plan = plan_hash(self.folder) or manifest.pilot
-            self.trial = start(self.folder, replace(manifest, pilot=plan))
+            self.trial = begin(self.folder, manifest)
         cells = list(self.trial.cells())
         missing = self.trial.missing()
         for at, cell in enumerate(missing, 1):

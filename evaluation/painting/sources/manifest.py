@@ -16,7 +16,6 @@ from ... import trial
 from ...trial import Manifest, Model, Prompt, Sampling
 from ...trial.checks import safe_folder
 from ..arms import Arm
-from ..plan import plan_hash
 from . import graph as graphs
 from .hashes import sha256_of
 
@@ -40,7 +39,6 @@ def describe(
         prompts=tuple(prompts),
         seeds=tuple(seeds),
         sampling=sampling,
-        pilot=plan_hash(folder),
     )
 
 

@@ -256,17 +256,6 @@ def test_what_is_patched_by_no_known_file_is_said(loaded, tmp_path):
     assert "1 of its weights are patched" in unknown and "adapters come from" in unknown
 
 
-def test_a_pilots_plan_is_fixed_with_the_first_picture(loaded, tmp_path):
-    asked, folder = loaded.with_(prompts="x", seeds="1"), tmp_path / "t"
-    folder.mkdir()
-    (folder / "pilot.toml").write_bytes(b"plan")
-    begun, _ = asked.paint(folder)
-    assert begun.manifest.pilot == hashlib.sha256(b"plan").hexdigest()
-    (folder / "pilot.toml").write_bytes(b"another")
-    with pytest.raises(TrialError, match="differs in pilot"):
-        asked.paint(folder)
-
-
 def test_any_conditioning_is_an_arm(loaded, tmp_path):
     """A list of one for each prompt, of a CLIP, and one for all with a negative of its own."""
     clip = loaded.inputs["clip"][0]
