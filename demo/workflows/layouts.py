@@ -84,7 +84,7 @@ def does_it_help() -> Workflow:
     )
     flow.group("3 · Paint both, at equal seeds", [trial], OURS)
     left = THIRD + 490
-    scorer = flow.node("SoftREPALoadScorer", (left, 0), scorer="judge")
+    scorer = flow.node("SoftREPALoadScorer", (left, 0))
     links = {"trial": trial["trial"], "scorer": scorer["scorer"]}
     scored = flow.node("SoftREPAScoreTrial", (left, 190), links)
     flow.group("4 · Score", [scorer, scored], OURS)
