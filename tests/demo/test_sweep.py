@@ -14,7 +14,7 @@ from comfyui_softrepa.demo.sweep import grid, training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.training.run.start import objective_of
+from comfyui_softrepa.training.objectives import OBJECTIVES
 from comfyui_softrepa.training.step.engine import Engine, prepare
 
 SAMPLING = evaluate.Sampling(steps=4)
@@ -55,7 +55,8 @@ def test_its_gradients_are_the_trainers(base: evaluate.Base, model: Model, objec
     live = training.start_of(chosen).copy("cpu", trainable=True)
     average = training.start_of(training.settings(objective=objective, tokens=2, layers="0,2",
                                                   seed=1)).copy("cpu", False)  # fmt: skip
-    loss = training.loss_of(model, objective_of(chosen), batch, pairs, live, average)
+    made = OBJECTIVES[objective](**chosen.hyperparameters)
+    loss = training.loss_of(model, made, batch, pairs, live, average)
     loss.backward()
     short = {name: tensor.grad.clone() for name, tensor in live.tensors.items()}
 
@@ -67,7 +68,7 @@ def test_its_gradients_are_the_trainers(base: evaluate.Base, model: Model, objec
     denoiser = Denoiser(base.model)
     latents = torch.stack([pairs.latent(image) for image in batch.images])
     task = prepare(denoiser, batch, latents, texts)
-    outcome = Engine(denoiser, objective_of(chosen), 4).accumulate(task, again, average, range(3))
+    outcome = Engine(denoiser, made, 4).accumulate(task, again, average, range(3))
     torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
     for name, tensor in again.tensors.items():
         scale = float(tensor.grad.abs().max())
