@@ -17,6 +17,7 @@ FLOORS = (
     ("step",),
     ("run.output",),
     ("run.guard", "run.stopping"),
+    ("run.host",),
     ("run.loop", "run.prepared"),
     ("run.dry_run",),
     ("run.start",),

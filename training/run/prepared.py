@@ -79,12 +79,19 @@ class Prepared:
         return [*hard, *([""] if self.settings.start == "bos" else [])]
 
 
-def prepare(settings: Settings, output: Output, processes: Processes) -> Prepared:
-    """Checks what the flags alone tell, then what the model's header does, then the data."""
+def prepare(
+    settings: Settings, output: Output, processes: Processes, base: base_model.Base | None = None
+) -> Prepared:
+    """Checks what the flags alone tell, then what the model's header does, then the data.
+
+    base: the model, where it is not the files that the settings name.
+    """
     given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
     words = read_words(*([settings.hard_words] if settings.hard_words else []))
     progress = previous.progress_of(settings, output)
-    base = base_model.find(settings.checkpoint, settings.model, settings.text_encoder, settings.vae)
+    base = base or base_model.find(
+        settings.checkpoint, settings.model, settings.text_encoder, settings.vae
+    )
     auto = settings.micro_batch is None
     settings = settings.filled(design.recipe_for(base.outline))
     design.check(settings, base.outline)
@@ -97,14 +104,14 @@ def prepare(settings: Settings, output: Output, processes: Processes) -> Prepare
         if progress.step == 0:
             report.write(output.data_report)
     _check_sizes(settings, len(pairs))
-    patcher = comfy_model.load_model(base.files.model)
+    patcher = base.load()
     hard = {}
     if settings.hard_share > 0.0:
         captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
         # As many as a row can use: each takes as much room in the cache as the caption itself.
         count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
         hard = chosen(captions, count, settings.seed, words)
-    encoder = comfy_model.Encoder(base.files, patcher)
+    encoder = base.encoder(patcher)
     prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress, auto)
     if prepared.plan.crops and processes.first:
         print(prepared.plan)

@@ -22,6 +22,7 @@ from ..step.engine import Engine
 from ..step.processes import Processes, join
 from ..step.validation import split, validation_batches
 from . import dry_run
+from .host import Host
 from .loop import Loop
 from .output.adapter import Output, find_output
 from .output.files import remove_remains
@@ -32,24 +33,26 @@ from .output.state import load_tensors
 from .prepared import Prepared, prepare
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, host: Host | None = None) -> None:
     """Trains an adapter, or reports what that would take.
 
-    `comfyui.start` must have been called. Raises BadInput and the loop's errors.
+    host: what the run is part of. `comfyui.start` must have been called, unless this is ComfyUI's
+    own process. Raises BadInput and the loop's errors.
     """
+    host = host or Host()
     processes = join()
     try:
         output = find_output(settings.output)
         if settings.dry_run:
-            print(dry_run.report(prepare(settings, output, processes)))
+            print(dry_run.report(prepare(settings, output, processes, host.base)))
             return
         with alone(output.adapter) if processes.first else nullcontext():
-            prepared = prepare(settings, output, processes)
+            prepared = prepare(settings, output, processes, host.base)
             if prepared.done:
                 if processes.first:
                     print(f"{output.adapter.name} is done already: {prepared.progress.step} steps.")
                 return
-            _train(prepared, processes)
+            _train(prepared, processes, host)
     finally:
         processes.close()
 
@@ -64,7 +67,7 @@ def objective_of(settings: Settings) -> Objective:
     )
 
 
-def _train(prepared: Prepared, processes: Processes) -> None:
+def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     settings, output = prepared.settings, prepared.output
     cache = caching.build(
         prepared.pairs,
@@ -94,7 +97,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
     if processes.first:
         for path in (output.adapter, output.best, output.state, output.log, output.plot):
             remove_remains(path)
-        log = Log(output.log, progress.step, settings.steps, settings.tensorboard)
+        log = Log(output.log, progress.step, settings.steps, settings.tensorboard, host.watch)
     options = training_options(denoiser.model, settings.checkpointing)
     loop = Loop(
         engine=Engine(denoiser, objective, _micro_batch(prepared, denoiser, live, cache), options),
@@ -111,6 +114,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         save_every=settings.save_every,
         remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
         validation=validation_batches(batches, held_out),
+        stop=host.stop,
     )
     try:
         loop.train(settings.steps)
