@@ -1,9 +1,10 @@
 """Patched against unpatched sampling steps; what an adapter costs to load.
 
 SD1.5 at its real width, and an SD3 of half the width and depth (768, 12 blocks) with an adapter for
-its first five; random weights, 512 x 512 pixels, one branch of guidance a call (both cost the
-same). At strength 1, at 0.5 as a blend, and at 0.5 as the weight in attention. Each is timed in
-turn with the bare model, and the ratio is taken pair by pair.
+its first five; Flux.1 with one double and one single block, and Z-Image with one layer, at their
+real widths. Random weights, 512 x 512 pixels, one branch of guidance a call (both cost the same).
+At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each is timed in turn
+with the bare model, and the ratio is taken pair by pair.
 Run: python noxfile.py benchmarks sampling_step
 """
 
@@ -25,6 +26,7 @@ USES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("strength 0.5, blend", {"strength": 0.5}),
     ("strength 0.5, attention", {"strength": 0.5, "strength_as": "attention"}),
 )
+ONE = USES[:1]
 
 
 def main() -> None:
@@ -45,12 +47,51 @@ def main() -> None:
     }
     adapter = random_adapter("mmdit", 768, 5)
     _compare("SD3, half size", comfy.supported_models.SD3, SD3_CONFIG, adapter, inputs, 0.7)
+    _compare_wide(random_adapter)
+
+
+def _compare_wide(adapter: Callable[..., Any]) -> None:
+    import comfy.supported_models
+    import torch
+
+    inputs = {
+        "x": torch.randn(1, 16, 64, 64),
+        "c_crossattn": torch.randn(1, 256, 4096),
+        "y": torch.randn(1, 768),
+        "guidance": torch.tensor([3.5]),
+    }
+    config, made = _without_unknown(FLUX_CONFIG), adapter("flux", 3072, 1)
+    _compare("Flux.1, 1 + 1 blocks", comfy.supported_models.Flux, config, made, inputs, 0.7, ONE)
+    inputs = {
+        "x": torch.randn(1, 16, 64, 64),
+        "c_crossattn": torch.randn(1, 256, 2560),
+        "num_tokens": 256,
+    }
+    made = adapter("lumina", 3840, 1)
+    kind = comfy.supported_models.ZImage
+    _compare("Z-Image, 1 layer", kind, Z_IMAGE_CONFIG, made, inputs, 0.7, ONE)
+
+
+def _without_unknown(config: dict[str, Any]) -> dict[str, Any]:
+    """Only what this core's Flux takes."""
+    import dataclasses
+
+    from comfy.ldm.flux.model import FluxParams
+
+    known = {"image_model", *(field.name for field in dataclasses.fields(FluxParams))}
+    return {key: value for key, value in config.items() if key in known}
 
 
 def _compare(
-    name: str, kind: Any, config: dict[str, Any], adapter: Any, inputs: dict[str, Any], sigma: float
+    name: str,
+    kind: Any,
+    config: dict[str, Any],
+    adapter: Any,
+    inputs: dict[str, Any],
+    sigma: float,
+    uses: tuple[tuple[str, dict[str, Any]], ...] = USES,
 ) -> None:
-    """Prints a line for each of USES."""
+    """Prints a line for each of the uses."""
     import comfy.model_patcher
     import torch
     from comfyui_softrepa import injection
@@ -71,7 +112,7 @@ def _compare(
             model.apply_model(t=torch.tensor([sigma]), transformer_options=options, **inputs)
         return time.perf_counter() - begin
 
-    for use, settings in USES:
+    for use, settings in uses:
         application = injection.make_application(model, adapter, **settings)
         print(f"{name}, {use}: {_in_turn(step, patcher, injection.apply(patcher, application))}")
 
@@ -143,6 +184,44 @@ SD3_CONFIG = {
     "pos_embed_scaling_factor": None,
 }
 """ComfyUI's configuration of SD3 medium, with 12 blocks in place of 24."""
+FLUX_CONFIG = {
+    "image_model": "flux",
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": 768,
+    "context_in_dim": 4096,
+    "hidden_size": 3072,
+    "mlp_ratio": 4.0,
+    "num_heads": 24,
+    "depth": 1,
+    "depth_single_blocks": 1,
+    "axes_dim": [16, 56, 56],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": True,
+    "txt_ids_dims": [],
+}
+Z_IMAGE_CONFIG = {
+    "image_model": "lumina2",
+    "patch_size": 2,
+    "in_channels": 16,
+    "dim": 3840,
+    "cap_feat_dim": 2560,
+    "n_layers": 1,
+    "n_refiner_layers": 0,
+    "n_heads": 30,
+    "n_kv_heads": 30,
+    "axes_dims": [32, 48, 48],
+    "axes_lens": [1536, 512, 512],
+    "rope_theta": 256.0,
+    "ffn_dim_multiplier": 8.0 / 3.0,
+    "z_image_modulation": True,
+    "time_scale": 1000.0,
+    "pad_tokens_multiple": 32,
+    "qk_norm": True,
+}
+"""ComfyUI's own shapes of Flux.1's and Z-Image's networks, cut to one block of each kind."""
 
 
 if __name__ == "__main__":

@@ -93,7 +93,8 @@ class CountedOn:
 
     def __call__(self, text: Tensor, count: int) -> Tensor:
         ids = torch.zeros((1, count, self.width), dtype=torch.float32, device=text.device)
-        ids[:, :, self.axes] = _steps(text.shape[2], count, text.device)
+        for axis in self.axes:  # one by one: a list of them would be copied to the device
+            ids[:, :, axis : axis + 1] = _steps(text.shape[2], count, text.device)
         return self.embed(ids)
 
 

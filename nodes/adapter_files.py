@@ -17,8 +17,11 @@ from pathlib import Path
 import folder_paths
 
 from ..softrepa import files
+from ..softrepa.adapter import PLACEMENTS
 
 FOLDER = "softrepa"
+ARCHITECTURES = ("auto", *PLACEMENTS)
+"""What a user can say an adapter is for; auto for what its file tells."""
 
 
 def register_folder() -> None:
@@ -67,6 +70,11 @@ def path_of(name: str) -> Path:
             "choose another in Load SoftREPA Adapter."
         )
     return found
+
+
+def stated(architecture: str) -> str | None:
+    """One of ARCHITECTURES as `files.read` takes it."""
+    return None if architecture == ARCHITECTURES[0] else architecture
 
 
 def _known_to_comfyui(name: str) -> Path | None:

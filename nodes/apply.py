@@ -87,8 +87,8 @@ def settings() -> list[io.Input]:
         io.String.Input(
             "layers",
             default="",
-            tooltip="Empty: all blocks it was trained for. Else numbers and ranges (0-2,4) "
-            "for SD3; input, middle, output or input.4 for SD1.5 and SDXL; each with an "
+            tooltip="Empty: all blocks it was trained for. Else numbers and ranges (0-2,4); "
+            "for SD1.5 and SDXL input, middle, output or input.4; each with an "
             "optional weight (0-1:1.0,2-4:0.5). SD3 paints too many things? Try 0-1.",
         ),
     ]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from . import files
+from .adapter import PLACEMENTS
 from .errors import AdapterError
 from .summary import summary
 
@@ -20,9 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
         "file", type=Path, help="SoftREPA, AGSM or anima_lora file, or a native one"
     )
     parser.add_argument("output", type=Path, nargs="?", help="the .safetensors file to write")
+    parser.add_argument(
+        "--architecture",
+        choices=tuple(PLACEMENTS),
+        help="the model it is for, where the file does not tell",
+    )
     options = parser.parse_args(arguments)
     try:
-        adapter = files.read(options.file)
+        adapter = files.read(options.file, options.architecture)
         print("\n".join(summary(adapter)))
         if options.output is not None:
             if options.output.suffix != ".safetensors":

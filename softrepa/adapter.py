@@ -23,7 +23,7 @@ PLACEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "qwen_image": ("append",),
         "lumina": ("prepend",),
         "hunyuan_image": ("prepend", "append"),
-        "wan": ("append", "prepend"),
+        "wan": ("prepend", "append"),
         "aura_flow": ("prepend", "append"),
     }
 )

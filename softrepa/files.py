@@ -8,6 +8,7 @@ import os
 import struct
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from . import modelspec
-from .adapter import Adapter
+from .adapter import PLACEMENTS, Adapter
 from .errors import AdapterError
 from .importers import native, read_content
 from .importers.content import Content
@@ -28,14 +29,20 @@ OFFSETS = "t_offsets.weight"
 _LONGEST_HEADER = 1 << 24
 
 
-def read(path: str | os.PathLike[str]) -> Adapter:
+def read(path: str | os.PathLike[str], architecture: str | None = None) -> Adapter:
     """The adapter in a file of any known kind, float32 on the CPU.
+
+    architecture: what it is for, a key of `adapter.PLACEMENTS`, where the file does not tell.
 
     `dc_tokens.pth` picks up `dc_t_tokens.pth` beside it, `soft_tokens.pth` `soft_t_tokens.pth`.
     Raises AdapterError, in one sentence, where the file is missing, damaged, of another kind, or
-    holds what cannot be used.
+    holds what cannot be used; also where it could be for several architectures, or says another.
     """
     path = Path(path)
+    if architecture is not None and architecture not in PLACEMENTS:
+        raise AdapterError(
+            f'"{architecture}" is no architecture: choose among {", ".join(PLACEMENTS)}.'
+        )
     shown = str(path).encode("utf-8", "replace").decode("utf-8")
     if shown != str(path):
         raise AdapterError(f"{shown} has a name that is not UTF-8: rename the file or its folder.")
@@ -45,13 +52,13 @@ def read(path: str | os.PathLike[str]) -> Adapter:
     except OSError as error:
         raise AdapterError(f"{path.name} cannot be opened: {error.strerror}.") from error
     if start[:4] == b"PK\x03\x04":
-        return read_content(_pickled(path))
+        return read_content(replace(_pickled(path), architecture=architecture))
     if start[:2] == b"\x80\x02" and start[8:] != b"{":
         raise AdapterError(
             f"{path.name} is of the old torch.save format: load and save it once with a current "
             "PyTorch, then convert it to .safetensors."
         )
-    return read_content(_safetensors(path, start))
+    return read_content(replace(_safetensors(path, start), architecture=architecture))
 
 
 def partner(path: Path) -> Path | None:

@@ -8,6 +8,8 @@ from .adapter import Adapter
 from .families import describe
 from .modelspec import without_pictures
 
+STRENGTH = "softrepa.strength"
+"""The metadata entry with the strength that the trainer's held-out pairs speak for."""
 _LONGEST_VALUE = 200
 
 
@@ -15,6 +17,7 @@ def summary(adapter: Adapter) -> list[str]:
     """The adapter in a few lines of text: shapes, then norms, then what its file says of itself."""
     time = "none" if adapter.offsets is None else f"{adapter.buckets} timestep buckets"
     said = without_pictures(adapter.metadata)
+    strength = [f"strength:   {said[STRENGTH]} recommended"] if STRENGTH in said else []
     per_bank = zip(("tokens", "tokens (negative)"), block_norms(adapter).tolist(), strict=False)
     return [
         f"for:        {describe(adapter.architecture, adapter.width)}",
@@ -23,6 +26,7 @@ def summary(adapter: Adapter) -> list[str]:
         f"banks:      {'positive and negative' if adapter.banks == 2 else 'positive'}",
         f"offsets:    {time}",
         f"parameters: {adapter.parameters}",
+        *strength,
         *(f"norm of {name}: {', '.join(f'{norm:.3g}' for norm in row)}" for name, row in per_bank),
         *(f"{key}: {_shortened(value)}" for key, value in sorted(said.items())),
     ]

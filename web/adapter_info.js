@@ -1,11 +1,12 @@
 /** What the chosen adapter file is, below the list of Load SoftREPA Adapter. */
 
-import { isLinked, widgetOf } from './graph.js'
-import { addPanel, chained, element, keepShown } from './panel.js'
+import { isLinked, statedBy, widgetOf } from './graph.js'
+import { addPanel, chained, element, keepShown, setWidget } from './panel.js'
 import { madeWith, noteChosen, noted, noteRun, shortHash } from './version.js'
 import { warningLine } from './warning.js'
 
 const HEIGHT = 88
+const WAYS = ['blend', 'attention']
 const OBJECTIVES = { softrepa: 'SoftREPA', agsm: 'AGSM' }
 
 export class AdapterInfo {
@@ -15,6 +16,7 @@ export class AdapterInfo {
   #shown = ''
   #misfit = null
   #chosen = false // and not noted yet, for its facts are on the way
+  #users = []
 
   /** shared: {app, facts, text}, the extension's own. */
   constructor(node, shared) {
@@ -43,12 +45,14 @@ export class AdapterInfo {
   #facts() {
     const { value, options } = widgetOf(this.#node, 'adapter') ?? {}
     const listed = options?.values?.includes?.(value) && !isLinked(this.#node, 'adapter')
-    return listed ? this.#shared.facts.adapter(value) : undefined
+    return listed ? this.#shared.facts.adapter(value, statedBy(this.#node)) : undefined
   }
 
-  /** misfit: why a model downstream cannot take the adapter, or null. */
-  refresh(misfit) {
+  /** misfit: why a model downstream cannot take the adapter, or null. users: the Apply nodes that
+   * take this adapter and no other. */
+  refresh(misfit, users = []) {
     this.#misfit = misfit
+    this.#users = users
     if (this.#chosen) this.#choose()
     keepShown(this.#shared.app, this.#node, this.#content)
     const lines = this.#lines(misfit)
@@ -68,6 +72,7 @@ export class AdapterInfo {
   #row([kind, text, more]) {
     if (kind === 'warning') return warningLine(text)
     if (kind === 'changed') return this.#changed(text)
+    if (kind === 'take') return this.#recommended(text, more)
     const row = element('div', `softrepa-${kind}`, text)
     if (more) row.append(element('span', 'softrepa-hash', shortHash(more), { title: more }))
     return row
@@ -84,10 +89,28 @@ export class AdapterInfo {
       canvas.emitBeforeChange()
       this.#choose()
       canvas.emitAfterChange()
-      this.refresh(this.#misfit)
+      this.refresh(this.#misfit, this.#users)
     })
     line.append(button)
     return line
+  }
+
+  /** What the adapter recommends, as a button that takes it. */
+  #recommended(text, values) {
+    const hint = this.#shared.text('recommendedHint')
+    const button = element('button', 'softrepa-take', text, { type: 'button', title: hint })
+    button.addEventListener('click', () => this.#take(values))
+    return button
+  }
+
+  /** Sets widgets of the Apply nodes, by name, where no link does. */
+  #take(values) {
+    for (const node of this.#users) {
+      for (const [name, value] of Object.entries(values)) {
+        const widget = widgetOf(node, name)
+        if (widget && !isLinked(node, name)) setWidget(this.#shared.app, node, widget, value)
+      }
+    }
   }
 
   #lines(misfit) {
@@ -101,7 +124,16 @@ export class AdapterInfo {
     const warnings = misfit ? [['warning', text('misfit', misfit)]] : []
     const made = madeWith(this.#node, found)
     if (made) warnings.push(['changed', text('changed', { before: shortHash(made) })])
-    return [...warnings, ...describe(found, text)]
+    return [...warnings, ...describe(found, text), ...this.#recommendation(found.said)]
+  }
+
+  #recommendation(said) {
+    const strength = Number(said.strength || NaN)
+    if (!(strength >= 0 && strength <= 10)) return []
+    const told = this.#shared.text('recommended', { strength: said.strength })
+    if (!this.#users.length) return [['line', told]]
+    const known = WAYS.includes(said.strength_as)
+    return [['take', told, { strength, ...(known && { strength_as: said.strength_as }) }]]
   }
 }
 

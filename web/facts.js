@@ -20,9 +20,10 @@ export class Facts {
     for (const address of this.#known.keys()) this.#load(address)
   }
 
-  /** The adapter's facts; {error} where it cannot be read; null while that is not known. */
-  adapter(name) {
-    return this.#ask('adapter', { name })
+  /** The adapter's facts; {error} where it cannot be read; null while that is not known.
+   * architecture: what the loader says it is for, where the file does not tell. */
+  adapter(name, architecture) {
+    return this.#ask('adapter', architecture ? { name, architecture } : { name })
   }
 
   /** The same for a model file; `architecture` is null where it was not recognised. */

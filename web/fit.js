@@ -6,7 +6,7 @@ import { adapterNames, modelFiles } from './graph.js'
  * their facts, or null where unknown. misfit: see below. */
 export function meeting({ app, facts }, node) {
   const sources = adapterNames(app, node) ?? []
-  const adapters = sources.map(({ name }) => facts.adapter(name))
+  const adapters = sources.map((source) => facts.adapter(source.name, source.architecture))
   const model = onlyOne(modelFiles(app, node)?.map((file) => facts.model(file)) ?? [])
   return {
     loaders: sources.map(({ loader }) => loader),

@@ -25,11 +25,20 @@ export function isLinked(node, name) {
   return slot >= 0 && node.isInputConnected(slot)
 }
 
-/** Names of the adapter files that reach this node's `adapter` input, or null. */
+/** The adapter files, {loader, name, architecture}, that reach this node's `adapter` input, or null. */
 export function adapterNames(app, node) {
   return collect(app, node, 'SOFTREPA', (origin) =>
-    origin.comfyClass === 'SoftREPALoader' ? { loader: origin, ...chosen(origin, 'adapter') } : null
+    origin.comfyClass === 'SoftREPALoader'
+      ? { loader: origin, ...chosen(origin, 'adapter'), architecture: statedBy(origin) }
+      : null
   )
+}
+
+/** What a loader says its adapter is for; undefined where it leaves that to the file. */
+export function statedBy(loader) {
+  const { value, options } = widgetOf(loader, 'architecture') ?? {}
+  const known = options?.values?.includes?.(value) && value !== 'auto'
+  return known && !isLinked(loader, 'architecture') ? value : undefined
 }
 
 /** The model files, {folder, name}, that reach this node's `model` input, or null. */

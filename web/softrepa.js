@@ -11,6 +11,7 @@ import { allNodes } from './graph.js'
 import { whenChanged } from './panel.js'
 import { ScheduleCurve } from './schedule_curve.js'
 import { textsFor } from './texts.js'
+import { addVoteTab } from './vote_tab.js'
 
 const VIEWS = {
   SoftREPALoader: AdapterInfo,
@@ -50,14 +51,18 @@ function extension() {
   function refresh() {
     const ours = allNodes(app).filter((node) => views.has(node))
     const misfits = new Map()
+    const users = new Map()
     for (const node of ours.filter((node) => views.get(node) instanceof ApplyControls)) {
       const found = meeting(shared, node)
+      const [loader, ...more] = new Set(found.loaders)
+      if (loader && !more.length) users.set(loader, [...(users.get(loader) ?? []), node])
       if (found.misfit) found.loaders.forEach((loader) => misfits.set(loader, found.misfit))
       views.get(node).refresh(found)
     }
     for (const node of ours) {
       const view = views.get(node)
-      if (!(view instanceof ApplyControls)) view.refresh(misfits.get(node) ?? null)
+      if (view instanceof ApplyControls) continue
+      view.refresh(misfits.get(node) ?? null, users.get(node) ?? [])
     }
   }
 
@@ -68,6 +73,7 @@ function extension() {
       style.rel = 'stylesheet'
       style.href = new URL('./softrepa.css', import.meta.url).href
       document.head.append(style)
+      addVoteTab(shared)
       app.api.addEventListener('graphChanged', refreshSoon)
       // Files are trained and replaced in other windows, and while a graph waits to run.
       window.addEventListener('focus', () => shared.facts.renew())

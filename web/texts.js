@@ -1,6 +1,9 @@
 /** The extension's words. `{…}` are filled in; numbers and names stay as they are. */
 
 const en = {
+  vote: 'Blind votes',
+  voteHint: 'Vote blindly on a trial’s pictures',
+  voteApart: 'Open in a tab of its own',
   loading: 'Reading the file …',
   unreadable: 'This file cannot be read.',
   blocks: '{count} blocks × {tokens} tokens, {placement}',
@@ -21,6 +24,8 @@ const en = {
   steps: '{count} steps',
   pairs: '{count} pictures',
   unstated: 'The file does not say how it was trained.',
+  recommended: 'recommended strength: {strength}',
+  recommendedHint: 'Click: set it on the Apply nodes. Held-out captions were told apart best at it.',
   misfit: 'This adapter is for {adapter}. {file} is {model}.',
   changed: 'The workflow was made with another file of this name, {before}.',
   agree: 'Use this one',
@@ -45,6 +50,9 @@ const en = {
 }
 
 const ja = {
+  vote: 'ブラインド投票',
+  voteHint: 'トライアルの画像に、条件を知らずに投票する',
+  voteApart: '別のタブで開く',
   loading: 'ファイルを読み込み中…',
   unreadable: 'このファイルは読み込めません。',
   blocks: '{count} ブロック × {tokens} トークン、{placement}',
@@ -65,6 +73,8 @@ const ja = {
   steps: '{count} ステップ',
   pairs: '画像 {count} 枚',
   unstated: '学習方法はファイルに記載されていません。',
+  recommended: '推奨の強度：{strength}',
+  recommendedHint: 'クリックすると適用ノードに設定します。学習に使わなかったキャプションを最もよく見分けた強度です。',
   misfit: 'このアダプターは {adapter} 用です。{file} は {model} です。',
   changed: 'ワークフロー作成時は同名の別ファイル {before} でした。',
   agree: 'これを使う',
@@ -89,6 +99,9 @@ const ja = {
 }
 
 const zh = {
+  vote: '盲投',
+  voteHint: '对试验图片进行盲投',
+  voteApart: '在新标签页中打开',
   loading: '正在读取文件…',
   unreadable: '无法读取此文件。',
   blocks: '{count} 个块 × {tokens} 个标记，{placement}',
@@ -109,6 +122,8 @@ const zh = {
   steps: '{count} 步',
   pairs: '{count} 张图片',
   unstated: '文件未说明训练方式。',
+  recommended: '推荐强度：{strength}',
+  recommendedHint: '点击即可在应用节点上设置。这是最能区分未参与训练的描述文字的强度。',
   misfit: '此适配器用于 {adapter}，而 {file} 是 {model}。',
   changed: '制作此工作流时用的是同名的另一个文件 {before}。',
   agree: '用这一个',
@@ -133,6 +148,9 @@ const zh = {
 }
 
 const ko = {
+  vote: '블라인드 투표',
+  voteHint: '시험 이미지에 조건을 모른 채 투표',
+  voteApart: '새 탭에서 열기',
   loading: '파일을 읽는 중…',
   unreadable: '이 파일을 읽을 수 없습니다.',
   blocks: '블록 {count}개 × 토큰 {tokens}개, {placement}',
@@ -153,6 +171,8 @@ const ko = {
   steps: '{count} 스텝',
   pairs: '이미지 {count}장',
   unstated: '파일에 학습 방법이 적혀 있지 않습니다.',
+  recommended: '권장 강도: {strength}',
+  recommendedHint: '클릭하면 적용 노드에 설정합니다. 학습에 쓰지 않은 캡션을 가장 잘 구별한 강도입니다.',
   misfit: '이 어댑터는 {adapter}용입니다. {file}의 모델은 {model}입니다.',
   changed: '이 워크플로는 같은 이름의 다른 파일 {before}로 만들어졌습니다.',
   agree: '이 파일 사용',

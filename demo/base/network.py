@@ -84,6 +84,7 @@ def velocity(
     pooled: Tensor,
     tokens: Mapping[int, Tensor] | None = None,
     strength: float = 1.0,
+    weight: float = 1.0,
 ) -> Tensor:
     """What ``network(x, t, full_context, full_pooled)`` computes, from short inputs.
 
@@ -105,7 +106,7 @@ def velocity(
         if beside is None:
             text, image = _joint(block, text, image, condition, bias)
         else:
-            with_tokens = _joint_beside(block, beside, text, image, condition, bias)
+            with_tokens = _joint_beside(block, beside, text, image, condition, bias, weight)
             if strength != 1.0:
                 plain = _joint(block, text, image, condition, bias)
                 with_tokens = tuple(map(lambda a, b: a + strength * (b - a), plain, with_tokens))
@@ -114,12 +115,18 @@ def velocity(
 
 
 def _joint_beside(
-    block: Any, tokens: Tensor, text: Tensor, image: Tensor, condition: Tensor, bias: Tensor
+    block: Any,
+    tokens: Tensor,
+    text: Tensor,
+    image: Tensor,
+    condition: Tensor,
+    bias: Tensor,
+    weight: float,
 ) -> tuple[Tensor, Tensor]:
     """A block with soft tokens before its text, and without them after it."""
     count = tokens.shape[1]
     longer = torch.cat((tokens.to(text.dtype).expand(len(text), -1, -1), text), dim=1)
-    biases = torch.cat((bias.new_zeros(count), bias))
+    biases = torch.cat((bias.new_full((count,), math.log(weight)), bias))
     out, image = _joint(block, longer, image, condition, biases)
     # The last block gives no text back.
     return (text if out is longer else out[:, count:]), image

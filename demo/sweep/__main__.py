@@ -3,6 +3,8 @@
 Trains and paints by the short forward, appends each finding to FILE (JSON lines, default
 demo/sweep/results.jsonl), and leaves out what stands there already. `python demo/sweep table`
 prints the table of demo/RESULTS.md, `python demo/sweep guidance` that of demo/base/README.md.
+`python demo/sweep train-weight` makes what is missing in demo/sweep/train_weight.jsonl, on prompts
+that chose nothing, and puts its table into demo/RESULTS.md.
 Needs COMFYUI_PATH.
 """
 
@@ -21,6 +23,11 @@ if __name__ == "__main__":
     grid = importlib.import_module(f"{package}.grid")
     if arguments == ["guidance"]:
         print(importlib.import_module(f"{package}.guidance").table())
+    elif arguments == ["train-weight"]:
+        trials = importlib.import_module(f"{package}.train_weight")
+        trials.run()
+        trials.show()
+        print(trials.table())
     elif arguments[:1] == ["table"]:
         print(grid.table(Path(arguments[1]) if arguments[1:] else grid.RESULTS))
     else:

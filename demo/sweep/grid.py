@@ -76,9 +76,8 @@ class Bench:
     before: list[Verdict]
 
     @classmethod
-    def prepared(cls) -> Bench:
+    def prepared(cls, scenes: list[world.Scene]) -> Bench:
         model = Model.load()
-        scenes = world.held_out_scenes(PROMPTS, PROMPTS_SEED)
         pairs = Pairs.drawn(model, training_scenes(), PAIRS_SEED)
         return cls(model, pairs, scenes, painted(model, scenes))
 
@@ -86,21 +85,27 @@ class Bench:
         def look(step: int, adapter: Adapter) -> None:
             for entry in missing:
                 if entry["steps"] == step:
-                    after = painted(self.model, self.scenes, adapter, entry["strength"])
+                    after = painted(self.model, self.scenes, adapter, **use(entry))
                     _append(file, {**entry, **_found(self.before, after)})
 
         at = {entry["steps"]: partial(look, entry["steps"]) for entry in missing}
         train(self.model, self.pairs, settings(**trial.flags, steps=max(at)), at)
 
 
-def run(file: Path, chosen: Iterable[Trial] | None = None) -> None:
-    """Does what the file does not hold yet, one JSON line a finding."""
+def run(
+    file: Path,
+    chosen: Iterable[Trial] | None = None,
+    scenes: list[world.Scene] | None = None,
+) -> None:
+    """Does what the file does not hold yet, one JSON line a finding; on the sweep's own prompts
+    unless others are given."""
     bench = None
     for trial in chosen or trials():
         done = {key(entry) for entry in read(file)}
         missing = [entry for entry in trial.findings() if key(entry) not in done]
         if missing:
-            bench = bench or Bench.prepared()
+            if bench is None:
+                bench = Bench.prepared(scenes or world.held_out_scenes(PROMPTS, PROMPTS_SEED))
             bench.do(trial, missing, file)
 
 
@@ -158,9 +163,12 @@ def painted(
     scenes: list[world.Scene],
     adapter: Adapter | None = None,
     strength: float = 1.0,
+    strength_as: str = "blend",
 ) -> list[Verdict]:
     prompts = [world.caption(scene) for scene in scenes]
-    pictures = model.paint(prompts, range(len(scenes)), adapter, strength=strength)
+    pictures = model.paint(
+        prompts, range(len(scenes)), adapter, strength=strength, strength_as=strength_as
+    )
     return verdicts(list(pictures), scenes)
 
 
@@ -185,6 +193,11 @@ def _append(file: Path, entry: dict[str, Any]) -> None:
     print(entry["flags"], entry["steps"], entry["strength"], gain(change), flush=True)
 
 
+def use(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """How a finding's adapter is used: the Apply node's inputs."""
+    return {name: entry[name] for name in ("strength", "strength_as") if name in entry}
+
+
 def key(entry: Mapping[str, Any]) -> str:
     """What a finding is of, apart from what was found."""
-    return json.dumps([entry["flags"], entry["steps"], entry["strength"]], sort_keys=True)
+    return json.dumps([entry["flags"], entry["steps"], *use(entry).values()], sort_keys=True)

@@ -7,7 +7,7 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -68,10 +68,12 @@ class Model:
         adapter: Adapter | None = None,
         bank: Tensor | None = None,
         strength: float = 1.0,
+        weight: float = 1.0,
     ) -> Tensor:
         """The velocity, (B, 16, 8, 8) float32; `texts` as `Prompts.encode` gives them.
 
-        bank: (B,), which of the adapter's banks each sample gets; None for psi+.
+        bank: (B,), which of the adapter's banks each sample gets; None for psi+. weight: how often
+        a soft token counts in attention.
         """
         timestep = torch.full((len(x),), sigma * LEVELS)
         tokens = {}
@@ -80,7 +82,7 @@ class Model:
             rows = soft_tokens(adapter, timestep, banks)
             tokens = {int(name): rows[:, row] for row, name in enumerate(adapter.layers)}
         with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):
-            out = network.velocity(self.network, x, timestep, *texts, tokens, strength)
+            out = network.velocity(self.network, x, timestep, *texts, tokens, strength, weight)
         return out.float()
 
     def latents(self, scenes: Sequence[world.Scene], seed: int) -> Tensor:
@@ -102,15 +104,17 @@ class Model:
         adapter: Adapter | None = None,
         sampling: Sampling | None = None,
         strength: float = 1.0,
+        strength_as: str = "blend",
     ) -> NDArray[np.uint8]:
         """As `evaluate.paint`, with Euler and the simple scheduler: (N, 64, 64, 3).
 
-        strength: the Apply node's.
+        strength, strength_as: the Apply node's.
         """
         sampling = sampling or Sampling()
+        how = {"weight" if strength_as == "attention" else "strength": strength}
         parts = [slice(at, at + BATCH) for at in range(0, len(prompts), BATCH)]
         painted = [
-            self._paint(prompts[part], seeds[part], adapter, sampling, strength) for part in parts
+            self._paint(prompts[part], seeds[part], adapter, sampling, how) for part in parts
         ]
         return np.concatenate(painted)
 
@@ -120,7 +124,7 @@ class Model:
         seeds: Sequence[int],
         adapter: Adapter | None,
         sampling: Sampling,
-        strength: float,
+        how: Mapping[str, float],
     ) -> NDArray[np.uint8]:
         count = len(prompts)
         texts = self.prompts.encode([*prompts, *[""] * count])
@@ -128,7 +132,7 @@ class Model:
         noise = [torch.randn(LATENT, generator=torch.manual_seed(seed)) for seed in seeds]
         x = torch.cat(noise) * steps[0]
         for sigma, following in pairwise(steps):
-            both = self.predict(torch.cat((x, x)), sigma, texts, adapter, strength=strength)
+            both = self.predict(torch.cat((x, x)), sigma, texts, adapter, **how)
             told, untold = both.split(count)
             x = x + (following - sigma) * (untold + sampling.guidance * (told - untold))
         pixels = 255.0 * self.autoencoder["decoder"](x).permute(0, 2, 3, 1).numpy()

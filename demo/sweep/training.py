@@ -79,7 +79,8 @@ def train(
     batches = batches_of(pairs, chosen_settings)
     for step in progress(range(chosen_settings.steps), label="train", unit="step"):
         optimizer.zero_grad(set_to_none=True)
-        loss_of(model, objective, batches[step], pairs, live, average).backward()
+        weight = chosen_settings.train_weight
+        loss_of(model, objective, batches[step], pairs, live, average, weight).backward()
         optimizer.step()
         if average is not None:
             average.average(live, chosen_settings.average_decay)
@@ -95,8 +96,9 @@ def loss_of(
     pairs: Pairs,
     live: SoftTokens,
     average: SoftTokens | None,
+    weight: float = 1.0,
 ) -> Tensor:
-    """The batch's loss, (), with the graph to the tokens."""
+    """The batch's loss, (), with the graph to the tokens; weight: `--train-weight`."""
     rows = torch.tensor([row for row, names in enumerate(batch.candidates) for _ in names])
     names = [batch.captions[name] for row in batch.candidates for name in row]
     counts = [len(row) for row in batch.candidates]
@@ -110,7 +112,7 @@ def loss_of(
     texts = model.prompts.encode(names)
 
     def predict(tokens: SoftTokens) -> Tensor:
-        return model.predict(noisy, sigma, texts, tokens.adapter, banks)
+        return model.predict(noisy, sigma, texts, tokens.adapter, banks, weight=weight)
 
     predictions = predict(live)
     survey = predictions.detach()

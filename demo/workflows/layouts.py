@@ -60,6 +60,43 @@ def demo_world() -> Workflow:
     )
 
 
+def does_it_help() -> Workflow:
+    flow = Workflow("softrepa_does_it_help")
+    model = models.DEMO
+    loaded = _loaders(flow, model)
+    apply = _apply(flow, loaded, strength=0.5)  # at which the demo's adapter is best
+    bare = loaded.checkpoint
+    trial = flow.node(
+        "SoftREPATrial",
+        (THIRD, 0),
+        {
+            "model_1": bare["MODEL"],
+            "model_2": apply["MODEL"],
+            "vae": bare["VAE"],
+            "clip": bare["CLIP"],
+        },
+        prompts=notes.TRIAL_PROMPTS.strip(),
+        seeds="1",
+        width=model.side,
+        height=model.side,
+        arm_names="bare\nSoftREPA",
+        **model.sampling,
+    )
+    flow.group("3 · Paint both, at equal seeds", [trial], OURS)
+    left = THIRD + 490
+    scorer = flow.node("SoftREPALoadScorer", (left, 0), scorer="judge")
+    links = {"trial": trial["trial"], "scorer": scorer["scorer"]}
+    scored = flow.node("SoftREPAScoreTrial", (left, 190), links)
+    flow.group("4 · Score", [scorer, scored], OURS)
+    report = flow.node("SoftREPAReport", (left + 410, 0), {"trial": scored["trial"]})
+    flow.group("5 · Does it help?", [report], OURS)
+    _files_note(flow, notes.TRIAL_FILES)
+    flow.note("What happens", (SECOND, 510), notes.TRIAL)
+    flow.note("Your own eyes", (left, 430), notes.TRIAL_VOTE)
+    flow.note("Your own files", (left + 410, 640), notes.TRIAL_OWN, width=560)
+    return flow
+
+
 def one_prompt() -> Workflow:
     flow = Workflow("softrepa_one_prompt_only")
     model = models.SD3
@@ -79,7 +116,7 @@ def one_prompt() -> Workflow:
     sampler = _sampler(flow, model, (FOURTH, 0), loaded.checkpoint, with_adapter, latent)
     _finish(flow, loaded, sampler, "softrepa_one_prompt")
     _files_note(flow, model.files_note())
-    flow.note("What to try", (THIRD + 20, 555), notes.ONE_PROMPT + notes.BANK)
+    flow.note("What to try", (THIRD + 20, 585), notes.ONE_PROMPT + notes.BANK)
     return flow
 
 
@@ -107,8 +144,8 @@ def schedule_and_blocks() -> Workflow:
     sampler = _sampler(flow, model, (left + 410, 0), apply, prompts, latent)
     _finish(flow, loaded, sampler, "softrepa_schedule", first=5, picture=(340, 400))
     _files_note(flow, model.files_note())
-    flow.note("The schedule", (SECOND, 510), notes.SCHEDULE + notes.SCHEDULE_TRY)
-    flow.note("The blocks", (THIRD, 510), notes.BLOCKS)
+    flow.note("The schedule", (SECOND, 540), notes.SCHEDULE + notes.SCHEDULE_TRY)
+    flow.note("The blocks", (THIRD, 540), notes.BLOCKS)
     return flow
 
 
@@ -122,7 +159,7 @@ def _text_to_image(name: str, model: Model, prompt: str, texts: tuple[str, ...])
     sampler = _sampler(flow, model, (FOURTH, 0), apply, prompts, latent)
     _finish(flow, loaded, sampler, name)
     _files_note(flow, model.files_note())
-    flow.note("What to try", (SECOND, 510), "".join(texts))
+    flow.note("What to try", (SECOND, 540), "".join(texts))
     return flow
 
 
@@ -148,7 +185,7 @@ def _before_after(name: str, model: Model, prompt: str, files: str, text: str) -
         saved = _saved(flow, (left, 125), decoded, prefix, (340, 400))
         flow.group(title, [decoded, saved])
     _files_note(flow, files)
-    flow.note("What to try", (SECOND, 510), text)
+    flow.note("What to try", (SECOND, 540), text)
     return flow
 
 
@@ -169,7 +206,7 @@ def _finish(
 
 
 def _files_note(flow: Workflow, text: str) -> None:
-    flow.note("Files", (FIRST, 425), text)
+    flow.note("Files", (FIRST, 455), text)
 
 
 def _loaders(flow: Workflow, model: Model) -> Loaded:
@@ -185,9 +222,9 @@ def _loaders(flow: Workflow, model: Model) -> Loaded:
     return Loaded(checkpoint, adapter)
 
 
-def _apply(flow: Workflow, loaded: Loaded) -> Node:
+def _apply(flow: Workflow, loaded: Loaded, strength: float = 1) -> Node:
     links = {"model": loaded.checkpoint["MODEL"], "adapter": loaded.adapter["adapter"]}
-    apply = flow.node("SoftREPAApply", (SECOND, 0), links)
+    apply = flow.node("SoftREPAApply", (SECOND, 0), links, strength=strength)
     flow.group("2 · Apply SoftREPA", [apply], OURS)
     return apply
 
@@ -246,4 +283,4 @@ def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point
     return flow.node("SaveImage", place, links, size=size, filename_prefix=prefix)
 
 
-LAYOUTS = (sd3, sdxl, sd15, before_after, one_prompt, schedule_and_blocks, demo_world)
+LAYOUTS = (sd3, sdxl, sd15, before_after, one_prompt, schedule_and_blocks, demo_world, does_it_help)

@@ -36,12 +36,16 @@ _APPLY = {
     "end_percent": ("FLOAT", 1),
     "layers": ("STRING", ""),
 }
+_STRENGTH_AS = {"strength_as": ("COMBO", "blend")}
 _LATENT = NodeType(
     widgets={"width": ("INT", 1024), "height": ("INT", 1024), "batch_size": ("INT", 1)},
     outputs={"LATENT": "LATENT"},
     size=(360, 106),
     tall=130,
 )
+
+_ARMS = range(1, 9)
+"""SoftREPATrial's."""
 
 TYPES: dict[str, NodeType] = {
     "CheckpointLoaderSimple": NodeType(
@@ -97,18 +101,18 @@ TYPES: dict[str, NodeType] = {
         size=(460, 520),
     ),
     "SoftREPALoader": NodeType(
-        widgets={"adapter": (ANY_FILE, "")},
+        widgets={"adapter": (ANY_FILE, ""), "architecture": ("COMBO", "auto")},
         outputs={"adapter": "SOFTREPA"},
-        size=(340, 180),
-        tall=185,
+        size=(340, 204),
+        tall=215,
         pack=PACK,
     ),
     "SoftREPAApply": NodeType(
         sockets={"model": "MODEL", "adapter": "SOFTREPA", "schedule": "SOFTREPA_SCHEDULE"},
-        widgets=_APPLY,
+        widgets={**_APPLY, **_STRENGTH_AS},
         outputs={"MODEL": "MODEL"},
-        size=(340, 430),
-        tall=440,
+        size=(340, 454),
+        tall=470,
         optional=frozenset({"schedule"}),
         pack=PACK,
     ),
@@ -119,10 +123,10 @@ TYPES: dict[str, NodeType] = {
             "schedule": "SOFTREPA_SCHEDULE",
             "hook_kf": "HOOK_KEYFRAMES",
         },
-        widgets={**_APPLY, "bank": ("COMBO", "positive")},
+        widgets={**_APPLY, "bank": ("COMBO", "positive"), **_STRENGTH_AS},
         outputs={"CONDITIONING": "CONDITIONING"},
-        size=(340, 480),
-        tall=490,
+        size=(340, 504),
+        tall=520,
         optional=frozenset({"schedule", "hook_kf"}),
         pack=PACK,
     ),
@@ -137,6 +141,64 @@ TYPES: dict[str, NodeType] = {
         size=(340, 330),
         tall=340,
         optional=frozenset({"schedule"}),
+        pack=PACK,
+    ),
+    "SoftREPATrial": NodeType(
+        sockets={
+            "model_1": "MODEL",
+            "model_2": "MODEL",
+            "vae": "VAE",
+            "clip": "CLIP",
+            **{f"model_{at}": "MODEL" for at in _ARMS if at > 2},
+            **{f"text_{at}": "CLIP,CONDITIONING" for at in _ARMS},
+            **{f"negative_{at}": "CONDITIONING" for at in _ARMS},
+        },
+        widgets={
+            "name": ("STRING", "does it help"),
+            "prompts": ("STRING", ""),
+            "negative_prompt": ("STRING", ""),
+            "seeds": ("STRING", "1-2"),
+            "steps": ("INT", 20),
+            "cfg": ("FLOAT", 7),
+            "sampler_name": ("COMBO", "euler"),
+            "scheduler": ("COMBO", "normal"),
+            "width": ("INT", 1024),
+            "height": ("INT", 1024),
+            "arm_names": ("STRING", ""),
+        },
+        outputs={"trial": "SOFTREPA_TRIAL"},
+        size=(420, 1120),
+        tall=1420,
+        optional=frozenset(
+            {"clip", *(f"{kind}_{at}" for kind in ("model", "text", "negative") for at in _ARMS)}
+            - {"model_1", "model_2"}
+        ),
+        pack=PACK,
+    ),
+    "SoftREPALoadScorer": NodeType(
+        widgets={"scorer": ("COMBO", "clip"), "file": ("COMBO", "auto")},
+        outputs={"scorer": "SOFTREPA_SCORER"},
+        size=(340, 82),
+        tall=115,
+        pack=PACK,
+    ),
+    "SoftREPAScoreTrial": NodeType(
+        sockets={"trial": "SOFTREPA_TRIAL", "scorer": "SOFTREPA_SCORER"},
+        outputs={"trial": "SOFTREPA_TRIAL"},
+        size=(340, 110),
+        tall=160,
+        pack=PACK,
+    ),
+    "SoftREPAReport": NodeType(
+        sockets={"trial": "SOFTREPA_TRIAL"},
+        widgets={
+            "language": ("COMBO", "en"),
+            "primary": ("STRING", ""),
+            "planned": ("INT", 0),
+        },
+        outputs={"path": "STRING", "picture": "IMAGE"},
+        size=(560, 520),
+        tall=560,
         pack=PACK,
     ),
 }

@@ -128,3 +128,60 @@ Its words: *a, two, three*; *red, green, blue, yellow, purple, black*; *circle, 
 
 Pictures are 64 x 64. Both samplers have the same seed: set it to *increment* and run a few times.
 """
+
+TRIAL_PROMPTS = """
+[number]
+three purple circles
+two black squares
+three green triangles
+two yellow triangles
+[colour]
+a red circle left of a green square
+a blue square above a yellow circle
+a purple triangle below a red square
+a black circle right of a yellow triangle
+[position]
+two red circles right of a blue triangle
+a yellow square above two purple circles
+two green squares left of a black circle
+a blue triangle below three red squares
+"""
+
+TRIAL_FILES = DEMO_FILES
+"""The same two."""
+
+TRIAL = """
+**SoftREPA Trial** paints every prompt and seed twice, from equal noise: with the bare model and \
+with the adapter. Stop it whenever you like; it goes on at the next picture. Up to eight models \
+can be held against the first: other versions, other strengths, a LoRA.
+
+**Score SoftREPA Trial** holds each picture against its prompt. **SoftREPA Report** says whether \
+the adapter is better, how sure that is, and where it is worse. The whole report lies beside the \
+pictures:
+
+```
+ComfyUI/output/softrepa/trials/
+```
+
+Twelve prompts show how it works, and decide nothing: a hundred or more do.
+"""
+
+TRIAL_VOTE = """
+A score is not people's judgement. Open **/softrepa/vote** on this server, or **Blind votes** in \
+the side bar: two pictures of one prompt, and nobody sees which is which. Then run the report \
+again.
+
+210 votes for one or the other find a true 60 %, 97 find 65 %.
+"""
+
+TRIAL_OWN = """
+**Your model and adapter**: choose them in the two loaders, and set size, steps and guidance (cfg) \
+in the trial as you work. Adapters lie in **ComfyUI/models/softrepa/**.
+
+**Your prompts**: one a line, **suite-en** for 240 that come with the pack, or the name of a file \
+in ComfyUI/input. Take another **name** for every trial.
+
+**Your scorer**: *judge* knows the demo world only, and comes with the repository. For real \
+pictures choose *clip*, *pickscore*, *imagereward* or another; where its file is missing, the \
+message says which one, from where, and into which folder.
+"""

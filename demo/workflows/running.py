@@ -18,6 +18,8 @@ from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import install_pack, serve
 from playwright.sync_api import sync_playwright
 
+from .node_types import TYPES
+
 NAME = "softrepa_demo.safetensors"
 """Of the demo world's checkpoint, and of the adapter for it."""
 
@@ -51,3 +53,12 @@ def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any
         elif kind == "CLIPTextEncode" and values[0] and prompt is not None:
             values[0] = prompt
     return workflow
+
+
+def settings_of_trial(workflow: dict[str, Any]) -> dict[str, Any] | None:
+    """The widgets of its SoftREPATrial by name; None where it has none."""
+    widgets = TYPES["SoftREPATrial"].widgets
+    for node in workflow["nodes"]:
+        if node["type"] == "SoftREPATrial":
+            return dict(zip(widgets, node["widgets_values"], strict=True))
+    return None

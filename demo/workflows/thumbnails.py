@@ -17,7 +17,7 @@ from comfyui_softrepa.host.frontend import Frontend
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import FOLDER
-from .running import demo_frontend, in_demo_world
+from .running import demo_frontend, in_demo_world, settings_of_trial
 
 PROMPTS = {
     "softrepa_sd3": "three red triangles above a yellow square",
@@ -49,15 +49,31 @@ def main(arguments: list[str]) -> None:
 
 
 def _painted(frontend: Frontend, workflow: dict[str, Any], name: str) -> dict[str, Image.Image]:
-    """The pictures of the workflow, by what they show: "" or, in this order, "without", "with"."""
+    """The pictures of the workflow, by what they show: "" or, in this order, "without", "with"; a
+    trial's, of its first prompt, by its arms."""
     workflow = in_demo_world(workflow, PROMPTS.get(name))
     frontend.load(workflow)
+    trial = settings_of_trial(workflow)
+    if trial is not None:
+        frontend.queue()
+        folder = frontend.server.base / "output" / "softrepa" / "trials" / trial["name"]
+        return _of_trial(folder, trial)
     pictures = {}
     for file in sorted(frontend.queue(), key=lambda file: "_without_" not in file):
         words = [word for word in ("without", "with") if f"_{word}_" in file]
         with Image.open(frontend.server.base / "output" / file) as picture:
             pictures["".join(words)] = picture.convert("RGB")
     _report(name, _prompt(workflow), pictures)
+    return pictures
+
+
+def _of_trial(folder: Path, trial: dict[str, str]) -> dict[str, Image.Image]:
+    pictures = {}
+    for arm in trial["arm_names"].splitlines():
+        with Image.open(folder / "pictures" / arm / "0001-1.png") as picture:
+            pictures[arm] = picture.convert("RGB")
+    prompts = [line for line in trial["prompts"].splitlines() if not line.startswith("[")]
+    _report(folder.name, prompts[0], pictures)
     return pictures
 
 

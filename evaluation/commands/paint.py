@@ -12,6 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 from ..errors import EvaluationError
 from ..painting.recipe import Base, graph, read_arm
 from ..prompts import chosen_prompts
@@ -21,7 +26,7 @@ from ..trial.seeds import chosen_seeds
 from . import places
 
 HELP = "paint a trial's pictures, or go on with them"
-_REPEATED = ("arm", "text-encoder")
+_REPEATED = ("arm", "text-encoder", "extra-model-paths-config")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--server", metavar="URL", help="a running ComfyUI with this pack, such as "
         "http://127.0.0.1:8188, in place of this process")  # fmt: skip
     add("--cpu", action="store_true", help="without the accelerator")
+    add("--base-directory", metavar="FOLDER", type=Path, help="as ComfyUI's own flag")
+    add("--extra-model-paths-config", metavar="FILE", type=Path, action="append",
+        help="as ComfyUI's own flag")  # fmt: skip
     places.add_comfyui(parser)
 
 
@@ -94,7 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from ..painting import here
 
-        here.start(arguments.comfyui, ["--cpu"] if arguments.cpu else [])
+        here.start(
+            Path(arguments.comfyui) if arguments.comfyui else None,
+            ["--cpu"] if arguments.cpu else [],
+            arguments.base_directory,
+            arguments.extra_model_paths_config or (),
+        )
         folder = places.new_trial(arguments.trial, here.installation())
         trial, painted = here.paint(folder, made, prompts, _Line())
     there = sum(map(trial.has, trial.cells()))
@@ -135,17 +148,16 @@ def _graph(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _configured(arguments: argparse.Namespace) -> argparse.Namespace:
     """The flags of the config file with those of the command line over them."""
-    from ...training.data.text_files import read_toml
-    from ...training.errors import BadInput
     from ..cli import parser
 
     path = Path(arguments.config)
     try:
-        entries = read_toml(path)
+        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read ({error.strerror}).") from None
-    except BadInput as error:
-        raise EvaluationError(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise EvaluationError(f"{path} is no valid TOML in UTF-8 ({reason}).") from None
     flags: list[str] = []
     for key, value in entries.items():
         flags += _flags(path, key.replace("_", "-"), value)

@@ -17,6 +17,7 @@ from ..pilot.report import read_votes
 from ..pilot.wording import language_of, pilot_answer, unpainted
 from ..report.parts.pilot import PilotAnswer
 from ..report.texts import languages
+from ..statistics.verdict import FEW
 from ..trial.folder import MANIFEST
 from . import places
 
@@ -26,13 +27,13 @@ HELP = "plan a pilot, check the plan, decide by it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    init = steps.add_parser("init", help=f"write {NAME} and a checklist, to be filled in")
+    init = steps.add_parser("init", help=f"write {NAME}, prompts and a checklist")
     init.add_argument("folder", help="the trial's folder, or its name in ComfyUI's output")
     init.add_argument("--question", metavar="TEXT", help="what the pilot is to find out")
-    init.add_argument("--base", default="base", metavar="ARM", help="the arm in use today")
+    init.add_argument("--base", default="bare", metavar="ARM", help="the arm in use today")
     init.add_argument("--candidate", default="SoftREPA", metavar="ARM", help="the arm to decide on")
     init.add_argument("--adapter", metavar="FILE", help="the candidate's adapter, to fix its hash")
-    init.add_argument("--prompts", metavar="FILE", help="suite:en, suite:ja, or your own file")
+    init.add_argument("--prompts", metavar="FILE", help="your own, or suite-en, suite-ja")
     init.add_argument("--count", type=int, metavar="N", help="prompts (default: as many as needed)")
     init.add_argument("--seeds", type=int, nargs="+", default=[1], metavar="SEED")
     init.add_argument(
@@ -116,7 +117,8 @@ def _decide(arguments: argparse.Namespace) -> int:
             f"{trial.folder} is no pilot: it holds no {NAME}, which is written before painting by "
             "evaluate.py pilot init."
         )
-    looked(trial, len(votes), answer.values["measure"])
+    if answer.values["reason"] != FEW:
+        looked(trial, len(votes), answer.values["measure"])
     return _told(answer, arguments.json)
 
 

@@ -6,11 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
-from ..errors import TrialError
+from ..errors import EvaluationError, TrialError
 from ..trial import Trial, open_trial
 from ..trial.folder import MANIFEST
 
-BELOW = Path("output") / "softrepa" / "trials"
+OUTPUT = Path("output") / "softrepa"
+"""What evaluation keeps in a ComfyUI."""
+BELOW = OUTPUT / "trials"
 """The trials' folder in a ComfyUI."""
 
 
@@ -38,7 +40,8 @@ def new_trial(name: str, comfyui: str | None) -> Path:
     Raises TrialError where it is a name and there is no ComfyUI.
     """
     path = Path(name)
-    if path.is_absolute() or len(path.parts) != 1 or path.is_dir():
+    # Path would make one and the same of "./mine" and "mine".
+    if path.is_absolute() or {"/", os.sep} & set(name) or path.is_dir():
         return path
     for folder in _comfyuis(comfyui):
         return folder / BELOW / name
@@ -46,6 +49,13 @@ def new_trial(name: str, comfyui: str | None) -> Path:
         f"There is no ComfyUI for a trial called {name}: name a folder, such as ./{name}, or "
         "ComfyUI's with --comfyui or COMFYUI_PATH."
     )
+
+
+def output(comfyui: str | None) -> Path:
+    """The folder where ComfyUI's nodes keep what is no trial. Raises EvaluationError."""
+    for folder in _comfyuis(comfyui):
+        return folder / OUTPUT
+    raise EvaluationError("There is no ComfyUI here: name it with --comfyui or COMFYUI_PATH.")
 
 
 def _comfyuis(flag: str | None) -> list[Path]:

@@ -1,6 +1,7 @@
 """Write the report of a trial: report.html, .json, .csv and .png.
 
-Votes are read from the trial's votes.sqlite where it is there. A pilot's answer stands first.
+Votes are read from the trial's votes.sqlite where it is there. A pilot's answer stands first. With
+--monitor, draw the scores of daily work over time: monitor.html, .json and .csv.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import monitoring
+from ..errors import EvaluationError
+from ..monitoring.store import NAME as MONITOR
 from ..pilot.report import report
 from ..report.texts import Texts, languages
 from ..report.wording import answer
@@ -18,8 +22,20 @@ HELP = "write a trial's report: report.html, .json, .csv and .png"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("trial", help="a trial's folder, or its name in ComfyUI's output")
-    parser.add_argument("--output", metavar="FOLDER", help="where to write (default: the trial)")
+    parser.add_argument(
+        "trial", nargs="?", help="a trial's folder, or its name in ComfyUI's output"
+    )
+    parser.add_argument(
+        "--monitor",
+        nargs="?",
+        const="",
+        metavar="DB",
+        help=f"in place of a trial: SoftREPA Monitor's file (default: {MONITOR} in ComfyUI's "
+        "output/softrepa)",
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="where to write (default: the trial; beside the file)"
+    )
     parser.add_argument("--language", choices=languages(), default="en")
     parser.add_argument(
         "--primary", metavar="MEASURE", help='what answers: a scorer\'s name or "votes"'
@@ -38,6 +54,10 @@ def _votes(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the report and prints its answers and where it lies. Returns 0."""
+    if (arguments.trial is None) == (arguments.monitor is None):
+        raise EvaluationError("Name a trial, or --monitor for the scores of daily work.")
+    if arguments.monitor is not None:
+        return _monitor(arguments)
     trial = places.named_trial(arguments.trial, arguments.comfyui)
     folder = Path(arguments.output) if arguments.output else trial.folder
     analysis, pilot = report(
@@ -48,4 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
     for comparison in analysis.comparisons:
         print(answer(comparison, Texts(arguments.language)))
     print(folder / "report.html")
+    return 0
+
+
+def _monitor(arguments: argparse.Namespace) -> int:
+    """Writes the page of daily work; prints what shifted."""
+    # Imported here: a trial's report needs none of it.
+    from ..monitoring.page import summary
+    from ..monitoring.series import series
+    from ..monitoring.wording import shift_sentences, texts_of
+    from ..monitoring.writing import write_monitor
+
+    path = Path(arguments.monitor or places.output(arguments.comfyui) / MONITOR)
+    entries, unsound = monitoring.read(path)
+    found, texts = series(entries), texts_of(arguments.language)
+    folder = Path(arguments.output) if arguments.output else path.parent
+    written = write_monitor(found, unsound, folder, arguments.language)
+    print(summary(found, texts))
+    for one in found:
+        for mark in one.marks:
+            print(shift_sentences(one, mark, texts))
+    print(written)
     return 0

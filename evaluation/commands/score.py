@@ -27,6 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the scorer's weights: a path, or a name in models/softrepa_scorers",
     )
     parser.add_argument("--batch", type=_pictures, metavar="N", help="pictures scored together")
+    parser.add_argument("--cpu", action="store_true", help="without the accelerator")
+    parser.add_argument(
+        "--base-directory", metavar="FOLDER", type=Path, help="as ComfyUI's own flag"
+    )
+    parser.add_argument(
+        "--extra-model-paths-config",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="as ComfyUI's own flag",
+    )
     places.add_comfyui(parser)
 
 
@@ -42,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.file and len(arguments.scorer) > 1:
         raise EvaluationError("--file is one scorer's: name a single --scorer with it.")
     if any(SCORERS[name].comfyui for name in arguments.scorer):
-        _start_comfyui(arguments.comfyui)
+        _start_comfyui(arguments)
     for name in arguments.scorer:
         scorer = load(name, arguments.file)
         done = score_trial(trial, scorer, _Line(name), arguments.batch)
@@ -56,12 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _start_comfyui(folder: str | None) -> None:
-    from ...training import comfyui
+def _start_comfyui(given: argparse.Namespace) -> None:
+    """Found and started as the trainer does: the scorers' models are ComfyUI's to move."""
     from ...training.errors import BadInput
+    from ...training.model import comfyui
 
+    folder, extra = given.comfyui, given.extra_model_paths_config or ()
     try:
-        comfyui.start(comfyui.find(Path(folder) if folder else None))
+        found = comfyui.find(Path(folder) if folder else None, given.base_directory, extra)
+        comfyui.start(found, ["--cpu"] if given.cpu else [])
     except BadInput as error:
         raise EvaluationError(str(error)) from None
     register_folder()
@@ -75,5 +89,5 @@ class _Line:
 
     def __call__(self, done: int, total: int) -> None:
         if self._shown:
-            end = "\n" if done == total else ""
-            print(f"\r{self._name}: {done} of {total} pictures", end=end, file=sys.stderr)
+            line = f"{self._name}: {done} of {total} pictures" if done < total else ""
+            print(f"\r{line:<60}", end="\r", file=sys.stderr, flush=True)

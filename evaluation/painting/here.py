@@ -13,17 +13,22 @@ from ..trial import Prompt, Trial
 from .recipe import TRIAL
 
 
-def start(comfyui: str | None, flags: Sequence[str] = ()) -> None:
+def start(
+    comfyui: Path | None,
+    flags: Sequence[str] = (),
+    base: Path | None = None,
+    extra: Sequence[Path] = (),
+) -> None:
     """Makes ComfyUI importable, on the device that is this process's own under torchrun.
 
-    comfyui: its folder, else it is found as the trainer finds it. flags: ComfyUI's own. Raises
-    EvaluationError.
+    comfyui, base, extra: its folder, its base directory and its files of model folders, which are
+    found as the trainer finds them. flags: ComfyUI's own. Raises EvaluationError.
     """
-    from ...training import comfyui as installation
     from ...training.errors import BadInput
+    from ...training.model import comfyui as installation
 
     try:
-        installation.start(installation.find(Path(comfyui) if comfyui else None), flags)
+        installation.start(installation.find(comfyui, base, extra), flags)
     except BadInput as error:
         raise EvaluationError(str(error)) from None
     if "--cpu" not in flags:

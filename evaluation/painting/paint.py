@@ -13,16 +13,19 @@ import comfy.model_management
 import comfy.utils
 import latent_preview
 import torch
+from PIL import Image
 
 from ..errors import TrialError
 from ..trial import Cell, Trial, records
 from ..trial.folder import LOCK
 from .arms import Arm, Texts, check_texts
 from .cost import PAINTED, Cost, device_name, measured
-from .picture import encode, sample
+from .picture import as_image, encode, sample
 
 AHEAD = 16
 """Prompts whose texts are encoded at once."""
+TOGETHER = 8
+"""Pictures of one arm that follow each other where changing the arm takes time."""
 NEGATIVE = "negative"
 """Under which name the manifest's sampling holds the negative prompt."""
 
@@ -47,7 +50,7 @@ def paint(
     manifest = trial.manifest
     check_texts(arms, len(manifest.prompts))
     by_name = {arm.name: arm for arm in arms}
-    queue = deque(trial.missing() if cells is None else cells)
+    queue = deque(_in_turn(trial.missing() if cells is None else cells, arms))
     texts = Texts(manifest.prompts, str(manifest.sampling.details.get(NEGATIVE, "")))
     work = _Work(trial, by_name, vae, metadata, _Progress(len(queue), manifest.sampling.steps))
     painted, ready, everything = 0, frozenset(), len(queue)
@@ -57,7 +60,7 @@ def paint(
             if not trial.has(cell):
                 if cell.prompt not in ready:
                     ready = frozenset(_ahead(queue))
-                    texts.prepare([(arm, prompt) for prompt in ready for arm in arms])
+                    texts.prepare([(arm, prompt) for arm in arms for prompt in ready])
                 if work.paint(cell, texts):
                     painted += 1
                 elif len(queue) > 1:
@@ -67,6 +70,20 @@ def paint(
             work.progress.finish(everything - len(queue))
             told(everything - len(queue), everything)
     return painted
+
+
+def _in_turn(cells: Sequence[Cell], arms: Sequence[Arm]) -> list[Cell]:
+    """The cells in the order they are painted.
+
+    A LoRA is written into the model's weights whenever its arm has its turn: where an arm has one,
+    the arms change after several pictures, not after each.
+    """
+    if not any(arm.model.patches for arm in arms):
+        return list(cells)
+    place = {arm.name: at for at, arm in enumerate(arms)}
+    size = TOGETHER * len(arms)
+    blocks = (cells[at : at + size] for at in range(0, len(cells), size))
+    return [c for block in blocks for c in sorted(block, key=lambda cell: place[cell.arm])]
 
 
 def _ahead(queue: Iterable[Cell]) -> Iterator[str]:
@@ -89,10 +106,7 @@ class _Progress:
 
     def callback(self, model: Any) -> Callable[[int, torch.Tensor, torch.Tensor, int], None]:
         """What a sampler of this model calls after each step."""
-        form = model.model.latent_format
-        if form not in self._previewers:
-            self._previewers[form] = latent_preview.get_previewer(model.load_device, form)
-        previewer = self._previewers[form]
+        previewer = self._previewer(model)
 
         def step(at: int, x0: torch.Tensor, x: torch.Tensor, steps: int) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
@@ -101,6 +115,19 @@ class _Progress:
             self._bar.update_absolute(self._done * self._steps + share, preview=shown or None)
 
         return step
+
+    def show(self, model: Any, image: Image.Image) -> None:
+        """A finished picture, where ComfyUI shows previews: it stays on the node as the last."""
+        if self._previewer(model) is not None:
+            value = (self._done + 1) * self._steps
+            preview = ("JPEG", image, latent_preview.MAX_PREVIEW_RESOLUTION)
+            self._bar.update_absolute(value, preview=preview)
+
+    def _previewer(self, model: Any) -> Any:
+        form = model.model.latent_format
+        if form not in self._previewers:
+            self._previewers[form] = latent_preview.get_previewer(model.load_device, form)
+        return self._previewers[form]
 
 
 class _Work:
@@ -127,7 +154,9 @@ class _Work:
             pixels = sample(
                 arm, self.vae, texts.of(arm, cell.prompt), cell.seed, settings, callback
             ).cpu()
-        png = encode(pixels, {**self.metadata, "softrepa_trial": self._told(cell)})
+        image = as_image(pixels)
+        self.progress.show(arm.model, image)
+        png = encode(image, {**self.metadata, "softrepa_trial": self._told(cell)})
         if not self.trial.write(cell, png):
             return False
         self._record(cell, png, cost, device_name(device))

@@ -53,13 +53,16 @@ def sample(
     return pictures.reshape(-1, *pictures.shape[-3:])[0]
 
 
-def encode(pixels: Tensor, metadata: Mapping[str, Any]) -> bytes:
-    """The PNG file of (H, W, 3) in 0...1, with metadata as JSON texts.
+def as_image(pixels: Tensor) -> Image.Image:
+    """(H, W, 3) in 0...1, rounded as SaveImage does."""
+    return Image.fromarray(np.clip(255.0 * pixels.cpu().numpy(), 0, 255).astype(np.uint8))
+
+
+def encode(image: Image.Image, metadata: Mapping[str, Any]) -> bytes:
+    """The PNG file, with metadata as JSON texts.
 
     Without any where ComfyUI was started with --disable-metadata.
     """
-    # Rounded as SaveImage does.
-    image = Image.fromarray(np.clip(255.0 * pixels.cpu().numpy(), 0, 255).astype(np.uint8))
     info = None
     if not args.disable_metadata:
         info = PngInfo()

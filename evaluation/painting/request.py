@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import comfy.samplers
 import folder_paths
 
-from .. import trial
+from .. import pilot, trial
 from ..errors import EvaluationError, TrialError
 from ..prompts import chosen_prompts
 from ..prompts.written import names_file
@@ -107,26 +108,35 @@ def paint(
     places = [at for at in range(1, ARMS + 1) if one.get(f"model_{at}") is not None]
     links = graph.get(unique_id, {}).get("inputs", {})
     made = [graphs.made(graph, _links(links, at)) for at in places]
-    names = arm_names(one["arm_names"], made)
+    models = [graphs.made(graph, [links.get(f"model_{at}")]) for at in places]
+    names = arm_names(one["arm_names"], models)
     arms = [_arm(name, at, one, inputs) for name, at in zip(names, places, strict=True)]
     prompts = prompts or chosen_prompts(_together(inputs["prompts"]), _input_folder())
     check_texts(arms, len(prompts))
     folder = folder or folder_of(one["name"])
     manifest = describe(
         one["name"],
-        folder,
         arms,
         dict(zip(names, made, strict=True)),
         prompts,
         chosen_seeds(one["seeds"]),
         _sampling(one),
     )
-    begun = trial.start(folder, manifest)
+    begun = pilot.begin(folder, manifest)
     metadata = {"prompt": _as_sent(graph), **(extra_pnginfo or {})}
     return begun, paint_cells(begun, arms, one["vae"], metadata, cells(begun), told)
 
 
 def _sampling(one: Mapping[str, Any]) -> trial.Sampling:
+    known = comfy.samplers.KSampler
+    for what, names in (("sampler_name", known.SAMPLERS), ("scheduler", known.SCHEDULERS)):
+        # ComfyUI would take its first in silence.
+        if one[what] not in names:
+            raise TrialError(f"This ComfyUI has no {what} {one[what][:60]!r}.")
+    side = one["vae"].spacial_compression_encode()
+    for what in ("width", "height"):
+        if one[what] % side:
+            raise TrialError(f"{what} must be a multiple of {side} for this VAE, not {one[what]}.")
     return trial.Sampling(
         one["sampler_name"],
         one["scheduler"],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import TrialError
 from ..report.scores import ScorerResult, compare_scores
 from ..report.votes import VoteResult, compare_votes
-from ..statistics.verdict import NOT_YET, Verdict, by_scores, by_votes
+from ..statistics.verdict import FEW, NOT_YET, Verdict, by_scores, by_votes
 from ..trial import Score, Trial
 from ..votes.vote import Vote
 from .checklist import unticked
@@ -104,4 +104,4 @@ def _verdict(
         found = scores.overall.difference
         enough = all_there and found.prompts >= plan.planned
         return by_scores(found, enough, plan.go, plan.no_go)
-    return Verdict(NOT_YET, "few")
+    return Verdict(NOT_YET, FEW)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EvaluationError
 from ..report.texts import Texts
 from ..statistics.planning import prompts_needed, votes_needed
+from ..trial import Prompt
 from ..trial.files import write_all
 from . import checklist
-from .plan import NAME, VOTES, decode, fingerprint, source, spread
+from .plan import NAME, SUITE, VOTES, decode, fingerprint, source, spread
 
 FOLDER = Path(__file__).parent / "languages"
+PROMPTS = "prompts.jsonl"
 TIES = 0.85
 """Votes in which one picture wins, of all: what a plan reckons with."""
 EFFECT, SHARE = 0.4, 0.65
@@ -47,7 +50,7 @@ def sample_size(measure: str, expected: float) -> int:
 
 
 def write_draft(folder: Path, choices: Choices) -> Path:
-    """Writes pilot.toml and pilot.md into `folder`; gives the plan's path.
+    """Writes pilot.toml, its prompts and pilot.md into `folder`; gives the plan's path.
 
     Raises EvaluationError where there is a plan already, or nothing can be planned by this.
     """
@@ -55,9 +58,16 @@ def write_draft(folder: Path, choices: Choices) -> Path:
     path = folder / NAME
     if path.exists() or path.is_symlink():
         raise EvaluationError(f"{path} is there already: change it by hand, or move it away.")
-    data = _filled(folder, choices)
+    # Named from here, as on any command line; in the plan they are the file that lies beside it.
+    named = choices.prompts or f"{SUITE}{choices.language}"
+    found = source(named, Path())
+    wanted = choices.count or min(len(found), _prompts_for(choices))
+    prompts = spread(found, wanted, named)
+    data = _filled(choices, prompts)
     decode(data)
     files = {path: data}
+    if not _is_own(folder / PROMPTS, named):
+        files[folder / PROMPTS] = _lines(prompts)
     if not (folder / checklist.NAME).exists():
         words = (FOLDER / f"{choices.language}.md").read_text(encoding="utf-8")
         files[folder / checklist.NAME] = words.encode()
@@ -66,19 +76,24 @@ def write_draft(folder: Path, choices: Choices) -> Path:
     return path
 
 
-def _filled(folder: Path, choices: Choices) -> bytes:
+def _is_own(path: Path, named: str) -> bool:
+    """Whether the prompts are in their place already. Raises EvaluationError for others there."""
+    if not path.exists():
+        return False
+    if Path(named).resolve() != path.resolve():
+        raise EvaluationError(f"{path} is there already: name it with --prompts, or move it away.")
+    return True
+
+
+def _filled(choices: Choices, prompts: Sequence[Prompt]) -> bytes:
     texts, by_votes = Texts(choices.language, FOLDER), choices.measure == VOTES
-    expected = choices.expected or (SHARE if by_votes else EFFECT)
+    expected = choices.expected or _hoped(choices.measure)
     planned = sample_size(choices.measure, expected)
-    named = choices.prompts or f"suite:{choices.language}"
-    found = source(named, folder)
-    wanted = choices.count or min(len(found), _prompts_for(planned, by_votes))
-    prompts = spread(found, wanted, named)
     values = {
         "question": choices.question or texts.say("draft_question"),
         "base": choices.base,
         "candidate": choices.candidate,
-        "prompts": named,
+        "prompts": PROMPTS,
         "count": len(prompts),
         "seeds": list(choices.seeds),
         "measure": choices.measure,
@@ -103,10 +118,31 @@ def _filled(folder: Path, choices: Choices) -> bytes:
     return template.format(**written, **lines).encode("utf-8", "replace")
 
 
-def _prompts_for(planned: int, by_votes: bool) -> int:
+def _hoped(measure: str) -> float:
+    return SHARE if measure == VOTES else EFFECT
+
+
+def _prompts_for(choices: Choices) -> int:
     """Prompts to paint: a decisive vote on each, ties reckoned with; a whole number of times our
     suite's eight categories."""
-    return 8 * math.ceil((planned / TIES if by_votes else planned) / 8)
+    planned = sample_size(choices.measure, choices.expected or _hoped(choices.measure))
+    return 8 * math.ceil((planned / TIES if choices.measure == VOTES else planned) / 8)
+
+
+def _lines(prompts: Sequence[Prompt]) -> bytes:
+    """A file that `read_prompts` reads back as these prompts."""
+    entries = (
+        {
+            "id": prompt.id,
+            "prompt": prompt.text,
+            "category": prompt.category,
+            "language": prompt.language,
+            "expected": prompt.expected,
+            "excluded": prompt.excluded,
+        }
+        for prompt in prompts
+    )
+    return "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries).encode()
 
 
 def _line(key: str, digest: str | None) -> str:

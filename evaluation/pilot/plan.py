@@ -25,7 +25,7 @@ NAME = "pilot.toml"
 LARGEST = 64 << 10
 """Bytes."""
 VOTES = "votes"
-SUITE = "suite:"
+SUITE = "suite-"
 """Before the language, in place of a file of prompts: our own suite."""
 
 
@@ -44,7 +44,7 @@ class Plan:
 
     base, candidate: arms by name; the one in use and the one to decide on. others: arms that are
     painted and decide nothing. adapter: SHA-256 of the candidate's adapter, or None. prompts: where
-    they are from, `suite:en` or a file as named; count: how many; prompts_sha256: `fingerprint` of
+    they are from, `suite-en` or a file as named; count: how many; prompts_sha256: `fingerprint` of
     them, or None. measure: "votes" or a scorer's name. expected: the share won, or the effect in
     standard deviations, that is hoped for, or None. planned: decisive votes, or prompts scored. go,
     no_go: thresholds of the measure: a share won in 0..1, or a mean difference in the scorer's
@@ -196,7 +196,7 @@ def planned_prompts(plan: Plan, folder: Path) -> tuple[Prompt, ...]:
 
 
 def source(name: str, folder: Path) -> tuple[Prompt, ...]:
-    """All prompts of `suite:en`, or of a file that is named from `folder`. Raises PromptsError."""
+    """All prompts of `suite-en`, or of a file that is named from `folder`. Raises PromptsError."""
     if not name.startswith(SUITE):
         return read_prompts(Path(folder) / name)
     language = name[len(SUITE) :]

@@ -9,7 +9,7 @@ from typing import Any
 from ..report.parts.pilot import PilotAnswer
 from ..report.texts import Texts, languages
 from ..report.wording import UNKNOWN, Scale, by_plan_alone, p_value, percent
-from ..statistics.verdict import NOT_YET
+from ..statistics.verdict import FEW, NOT_YET
 from ..trial import Trial
 from ..votes.vote import Vote
 from .begin import plan_of
@@ -112,7 +112,9 @@ def _values(found: Decided) -> dict[str, Any]:
     plan = found.plan
     english = Texts("en", FOLDER)
     value: float | None = None
-    if found.votes:
+    if found.verdict.reason == FEW:
+        pass  # Whoever asks how far the voting is has not seen results.
+    elif found.votes:
         value = found.votes.decision.share
     elif found.scores:
         value = found.scores.overall.difference.mean

@@ -7,9 +7,12 @@ body { font: 14px/1.5 system-ui, "Segoe UI", "Hiragino Sans", "Yu Gothic", "Noto
   sans-serif; color: #1f2328; background: #fff; max-width: 900px; margin: 0 auto; padding: 24px }
 h1, h2, h3, p, li { overflow-wrap: anywhere }
 h1 { font-size: 26px; margin: 0 }
-h2 { font-size: 20px; margin: 32px 0 8px; border-bottom: 1px solid #d0d7de; padding-bottom: 4px }
+h2 { font-size: 20px; margin: 32px 0 8px; border-bottom: 1px solid #d0d7de; padding-bottom: 4px;
+  break-after: avoid }
 h3 { font-size: 15px; margin: 20px 0 6px; break-after: avoid }
 p { margin: 6px 0 }
+ul { margin: 6px 0; padding-left: 22px }
+.answer, .warned, table { break-inside: avoid }
 .answer { font-size: 17px; padding: 12px 16px; border-left: 6px solid #57606a; background: #f6f8fa }
 .answer.gain { border-color: #1a7f37; background: #edf8f0 }
 .answer.loss { border-color: #b42318; background: #fdf0ee }

@@ -121,7 +121,7 @@ def as_csv(analysis: Analysis) -> bytes:
     writer.writerow(COLUMNS)
     for comparison in analysis.comparisons:
         for line in _lines(comparison):
-            writer.writerow([_cell(value) for value in line])
+            writer.writerow([cell(value) for value in line])
     return b"\xef\xbb\xbf" + file.getvalue().encode()
 
 
@@ -148,7 +148,7 @@ def _lines(comparison: Comparison) -> Iterator[list[Any]]:
                    counted.adjusted]  # fmt: skip
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """A value as spreadsheets take it: no text that they would run as a formula."""
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else ""

@@ -22,6 +22,11 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.2g}"
 
 
+def _digits(half_width: float) -> int:
+    """Places behind the point at which two figures of an interval's half are seen."""
+    return min(6, max(0, 1 - math.floor(math.log10(half_width))))
+
+
 def _signed(value: float, digits: int) -> str:
     """With its sign; what rounds to zero has none."""
     text = f"{value:+.{digits}f}"
@@ -33,12 +38,11 @@ class Scale:
 
     def __init__(self, result: ScorerResult, texts: Texts) -> None:
         self._share, self._texts = result.share, texts
+        # All prompts have the narrowest interval: categories are written as finely.
         rows = [result.overall, *result.categories.values()]
-        widths = [r.difference.high - r.difference.low for r in rows]
-        known = [width for width in widths if math.isfinite(width) and width > 0]
-        self._digits = 3
-        if known:
-            self._digits = min(6, max(0, 1 - math.floor(math.log10(max(known) / 2))))
+        widths = (r.difference.high - r.difference.low for r in rows)
+        known = next((width for width in widths if math.isfinite(width) and width > 0), None)
+        self._digits = 3 if known is None else _digits(known / 2)
 
     def value(self, value: float) -> str:
         """A mean."""

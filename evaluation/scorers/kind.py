@@ -14,15 +14,17 @@ class Weights:
     """What a scorer has to be given.
 
     names: what its file or folder is usually called; the first that is there is taken. source: the
-    repository on the Hugging Face hub. size: in words. folders: ComfyUI's own model folders that
-    are searched after `softrepa_scorers`, by their names there.
+    repository on the Hugging Face hub. size: in words. file: what is wanted of that repository;
+    None for all of it. folders: ComfyUI's own model folders that are searched after
+    `softrepa_scorers`, by their names there. besides: a sentence on what else serves or is needed.
     """
 
     names: tuple[str, ...]
     source: str
     size: str
-    licence: str
+    file: str | None = None
     folders: tuple[str, ...] = ()
+    besides: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ not GenEval's score, and must not be called so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ COLOURS = (
 APART = 0.1
 """Share of two boxes' sizes by which their centres must differ to lie beside each other."""
 _STEEP = 0.5
-"""Sine of the angle from which a direction counts as left, right, above or below."""
+"""Share of the distance from which a direction counts as left, right, above or below."""
 _OVERLAP = 0.5
 
 
@@ -40,19 +41,18 @@ def failures(
     wrong: list[str] = []
     groups: list[list[Found]] = []
     for wanted in expected:
-        count = int(wanted.get("count", 1))
-        there = [each for each in best if each.name == wanted["class"]]
-        if len(there) < count:
-            wrong.append("number" if there else "object")
-        colour = wanted.get("color")
-        if colour and there:
-            coloured = [each for each in there if each.colour == colour]
-            if len(coloured) < count:
-                wrong.append("colour")
-            there = coloured
-        groups.append(there[:count])
+        count, colour = int(wanted.get("count", 1)), wanted.get("color")
+        # The surest ones only, as many as are asked for.
+        group = [each for each in best if each.name == wanted["class"]][:count]
+        if len(group) < count:
+            wrong.append("number" if group else "object")
+            group = []
+        elif colour and any(each.colour != colour for each in group):
+            wrong.append("colour")
+            group = []
+        groups.append(group)
     for wanted, group in zip(expected, groups, strict=True):
-        if "position" in wanted:
+        if group and "position" in wanted:
             relation, target = wanted["position"]
             if not _all_lie(group, relation, groups[int(target)]):
                 wrong.append("position")
@@ -70,26 +70,25 @@ def _all_lie(group: Sequence[Found], relation: str, others: Sequence[Found]) -> 
 
 def relations(one: Found, other: Found) -> set[str]:
     """How the first lies to the second: of "left of", "right of", "above", "below"."""
-    across, down = (_offset(one.box, other.box, axis) for axis in (0, 1))
+    across, down = (_between(one.box, other.box, axis) for axis in (0, 1))
     distance = (across**2 + down**2) ** 0.5
     if distance < 1e-3:
         return set()
-    found = {
-        "left of": -across,
-        "right of": across,
-        "above": -down,
-        "below": down,
-    }
+    across, down = (
+        math.copysign(max(abs(between) - APART * _sizes(one.box, other.box, axis), 0.0), between)
+        for axis, between in enumerate((across, down))
+    )
+    found = {"left of": -across, "right of": across, "above": -down, "below": down}
     return {relation for relation, share in found.items() if share / distance > _STEEP}
 
 
-def _offset(one: Sequence[float], other: Sequence[float], axis: int) -> float:
-    """Of centres along an axis, less what boxes of that size may differ by."""
-    centres = [(box[axis] + box[axis + 2]) / 2 for box in (one, other)]
-    sizes = [box[axis + 2] - box[axis] for box in (one, other)]
-    between = centres[0] - centres[1]
-    beyond = max(abs(between) - APART * sum(sizes), 0.0)
-    return beyond if between > 0 else -beyond
+def _between(one: Sequence[float], other: Sequence[float], axis: int) -> float:
+    """From the second's centre to the first's, along an axis."""
+    return (one[axis] + one[axis + 2] - other[axis] - other[axis + 2]) / 2
+
+
+def _sizes(one: Sequence[float], other: Sequence[float], axis: int) -> float:
+    return sum(box[axis + 2] - box[axis] for box in (one, other))
 
 
 def apart(found: Sequence[Found]) -> list[Found]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from ..trial import Cell, Prompt, Score, Trial
 from .pictures import decode
-from .scorer import Scorer
+from .scorer import Scorer, ScorerError
+
+if TYPE_CHECKING:
+    from .scorer import Picture
 
 
 @dataclass(frozen=True)
@@ -40,31 +45,47 @@ def score_trial(
     the next run goes on behind the last record. Pictures of one batch are in memory at a time.
     Raises ScorerError, OSError, and what `step` raises.
     """
-    todo = _Todo(trial, scorer)
-    total = sum(1 for _ in trial.cells())
+    todo = _Todo(trial, scorer, step)
     cells = iter(todo)
     while found := list(islice(cells, batch or scorer.batch)):
         prompts = [prompt for _, prompt, _, _ in found]
-        values = scorer.score(
-            [decode(png) for _, _, png, _ in found], [prompt.text for prompt in prompts], prompts
-        )
+        pictures = [_decoded(trial, cell, png) for cell, _, png, _ in found]
+        values = scorer.score(pictures, [prompt.text for prompt in prompts], prompts)
+        for (cell, _, _, _), value in zip(found, values, strict=True):
+            if not math.isfinite(value):
+                raise ScorerError(
+                    f"{scorer.name} has no number for {trial.path(cell)}: its weights are damaged, "
+                    "or too large for their precision."
+                )
         trial.add_scores(
             Score(c.arm, c.prompt, c.seed, scorer.name, value, picture, scorer.weights_sha256)
             for (c, _, _, picture), value in zip(found, values, strict=True)
         )
         todo.new += len(found)
-        if step:
-            step(todo.new + todo.kept + todo.missing + todo.passed, total)
-    if step:
-        step(total, total)
+        todo.tell()
     return Scored(todo.new, todo.kept, todo.missing, todo.passed)
+
+
+def _decoded(trial: Trial, cell: Cell, png: bytes) -> Picture:
+    try:
+        return decode(png)
+    except ScorerError as error:
+        raise ScorerError(
+            f"{trial.path(cell)}: {error} Delete it and paint the trial again: only what is "
+            "missing will be painted."
+        ) from None
+
+
+_TOLD = 32
+"""Pictures that need no score and are passed over before it is told how far it is."""
 
 
 class _Todo:
     """The pictures to score, read one after the other, and counts of the others."""
 
-    def __init__(self, trial: Trial, scorer: Scorer) -> None:
-        self._trial = trial
+    def __init__(self, trial: Trial, scorer: Scorer, step: Step | None) -> None:
+        self._trial, self._step = trial, step
+        self._total = sum(1 for _ in trial.cells())
         self._prompts = {prompt.id: prompt for prompt in trial.manifest.prompts}
         self._held = {
             (s.arm, s.prompt, s.seed): s.picture
@@ -78,13 +99,20 @@ class _Todo:
         for cell in self._trial.cells():
             if self._needs_expected and not self._prompts[cell.prompt].expected:
                 self.passed += 1
-                continue
-            if not self._trial.has(cell):
+            elif not self._trial.has(cell):
                 self.missing += 1
-                continue
-            png = self._trial.read(cell)
-            picture = hashlib.sha256(png).hexdigest()
-            if self._held.get((cell.arm, cell.prompt, cell.seed)) == picture:
+            else:
+                png = self._trial.read(cell)
+                picture = hashlib.sha256(png).hexdigest()
+                if self._held.get((cell.arm, cell.prompt, cell.seed)) != picture:
+                    yield cell, self._prompts[cell.prompt], png, picture
+                    continue
                 self.kept += 1
-                continue
-            yield cell, self._prompts[cell.prompt], png, picture
+            if (self.kept + self.missing + self.passed) % _TOLD == 0:
+                self.tell()
+        self.tell()
+
+    def tell(self) -> None:
+        """Says how far it is; here whoever scores may be interrupted."""
+        if self._step:
+            self._step(self.new + self.kept + self.missing + self.passed, self._total)

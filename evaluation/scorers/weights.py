@@ -61,10 +61,13 @@ def find(kind: Kind, file: str | None = None) -> Path:
 
 def _advice(kind: Kind) -> str:
     weights = kind.weights
-    also = f" (searched too: {', '.join(weights.folders)})" if weights.folders else ""
+    what = f"{weights.file} from" if weights.file else "all of"
+    target = os.path.join(_default(), weights.names[0])
+    also = f" ComfyUI's {' and '.join(weights.folders)} are searched too." * bool(weights.folders)
+    besides = f" {weights.besides}" if weights.besides else ""
     return (
-        f"Download {weights.names[0]} from huggingface.co/{weights.source} ({weights.size}) and "
-        f"put it into {_default()}{also}."
+        f"Download {what} huggingface.co/{weights.source} ({weights.size}) as {target}."
+        f"{also}{besides}"
     )
 
 

@@ -8,6 +8,8 @@ from .decision import ALPHA, Decision
 from .means import Difference
 
 GO, NO_GO, NOT_YET = "go", "no-go", "not yet"
+FEW = "few"
+"""The reason that tells nothing of who is ahead."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ def by_votes(decision: Decision, go: float, no_go: float) -> Verdict:
     """From votes up to the planned number, later ones left out; go, no_go: shares won.
 
     A go needs a gain as `decide` calls it, so that where there is none, at most one pilot in
-    forty is a go, however often anyone looks. Before the planned number is there, the interval that
-    is valid at any time can end a pilot. ValueError where no number was planned.
+    twenty is a go, however often anyone looks. Before the planned number is there, the interval
+    that is valid at any time can end a pilot. ValueError where no number was planned.
     """
     if decision.planned is None:
         raise ValueError("a pilot's number of votes is planned before")
@@ -40,7 +42,7 @@ def by_votes(decision: Decision, go: float, no_go: float) -> Verdict:
     if decision.anytime.interval[1] < go:
         return Verdict(NO_GO, "beyond")
     if decision.decisive < decision.planned:
-        return Verdict(NOT_YET, "few")
+        return Verdict(NOT_YET, FEW)
     return _complete(decision.called == "gain", decision.share, no_go)
 
 
@@ -55,7 +57,7 @@ def by_scores(
     correction for others.
     """
     if not complete:
-        return Verdict(NOT_YET, "few")
+        return Verdict(NOT_YET, FEW)
     if found.p < alpha and found.high < 0:
         return Verdict(NO_GO, "loss")
     gain = found.p < alpha and found.low > 0

@@ -6,7 +6,7 @@ import re
 
 from ..errors import TrialError
 
-_PART = re.compile(r"(\d{1,20})(?:\s*-\s*(\d{1,20}))?")
+_PART = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 _MOST = 1000
 _LARGEST = 2**64 - 1
 
@@ -14,7 +14,7 @@ _LARGEST = 2**64 - 1
 def chosen_seeds(text: str) -> tuple[int, ...]:
     """The seeds in "1-4, 7", in that order. Raises TrialError, in one sentence."""
     found: dict[int, None] = {}
-    for part in re.split(r"[,;\s]+(?![-\s])", re.sub(r"\s*-\s*", "-", text.strip())):
+    for part in re.split(r"[,;\s]+", re.sub(r"\s*-\s*", "-", text.strip())):
         match = _PART.fullmatch(part)
         if match is None:
             raise TrialError(

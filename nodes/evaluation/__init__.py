@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from .load_scorer import SoftREPALoadScorer
+from .monitor import SoftREPAMonitor
 from .report import SoftREPAReport
 from .score import SoftREPAScore
 from .score_trial import SoftREPAScoreTrial
@@ -16,4 +17,5 @@ EVALUATION_NODES: list[type[io.ComfyNode]] = [
     SoftREPAScore,
     SoftREPAScoreTrial,
     SoftREPAReport,
+    SoftREPAMonitor,
 ]

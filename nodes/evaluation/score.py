@@ -44,15 +44,21 @@ class SoftREPAScore(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: torch.Tensor, text: str, scorer: Scorer) -> io.NodeOutput:
-        scores: list[float] = []
-        pictures = iter(from_images(image))
-        bar = comfy.utils.ProgressBar(len(image))
-        while batch := list(islice(pictures, scorer.batch)):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            scores += scorer.score(batch, [text] * len(batch))
-            bar.update(len(batch))
+        scores = scores_of(image, text, scorer)
         summary = _summary(scorer, scores)
         return io.NodeOutput(scores, summary, ui=ui.PreviewText(summary))
+
+
+def scores_of(image: torch.Tensor, text: str, scorer: Scorer) -> list[float]:
+    """One number for each picture, with progress and interrupt. Raises ScorerError."""
+    scores: list[float] = []
+    pictures = iter(from_images(image))
+    bar = comfy.utils.ProgressBar(len(image))
+    while batch := list(islice(pictures, scorer.batch)):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        scores += scorer.score(batch, [text] * len(batch))
+        bar.update(len(batch))
+    return scores
 
 
 def _summary(scorer: Scorer, scores: list[float]) -> str:

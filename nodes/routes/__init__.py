@@ -1,6 +1,7 @@
 """What the front-end extension asks the server: two read-only routes. The votes are in vote.py.
 
-GET /softrepa/adapter?name=N             what an adapter in models/softrepa holds
+GET /softrepa/adapter?name=N             what an adapter in models/softrepa holds; &architecture=A
+                                         where its file does not tell what it is for
 GET /softrepa/model?folder=F&name=N      the architecture of a checkpoint or diffusion model
 
 Both answer with JSON; an error is {"error": one sentence} with status 400 (the request or the file
@@ -27,7 +28,7 @@ Answer = Callable[[Mapping[str, str]], Facts]
 
 
 def _adapter(query: Mapping[str, str]) -> Facts:
-    return adapter_facts(_parameter(query, "name"))
+    return adapter_facts(_parameter(query, "name"), query.get("architecture") or "auto")
 
 
 def _model(query: Mapping[str, str]) -> Facts:

@@ -10,6 +10,7 @@ from ...softrepa import files
 from ...softrepa.adapter import Adapter
 from ...softrepa.families import describe
 from .. import adapter_files
+from ..adapter_files import ARCHITECTURES
 from .listed import FileTooLarge
 
 LARGEST_FILE = 256 << 20
@@ -23,6 +24,8 @@ _SAID = {
     "base_model": ("softrepa.base_model", "ss_sd_model_name"),
     "steps": ("softrepa.steps", "ss_steps"),
     "pairs": ("softrepa.pairs",),
+    "strength": ("softrepa.strength",),
+    "strength_as": ("softrepa.strength_as",),
 }
 """Fact -> metadata entries that state it; the first one there counts."""
 _SD_BLOCKS = (
@@ -39,8 +42,10 @@ _UNET_BLOCKS = {768: _SD_BLOCKS, 1024: _SD_BLOCKS, 2048: _SDXL_BLOCKS}
 """Blocks with cross-attention of the published models, by the width of their context."""
 
 
-def adapter_facts(name: str) -> dict[str, Any]:
+def adapter_facts(name: str, architecture: str = ARCHITECTURES[0]) -> dict[str, Any]:
     """The adapter of this listed name, in numbers, names and short texts.
+
+    architecture: as Load SoftREPA Adapter takes it.
 
     Raises FileNotFoundError where it is not listed, FileTooLarge, AdapterError.
     """
@@ -48,13 +53,16 @@ def adapter_facts(name: str) -> dict[str, Any]:
     state = adapter_files.state(path)
     if sum(size for _, _, size, _ in state) > LARGEST_FILE:
         raise FileTooLarge(f"{path.name} is larger than any adapter, so it is not read here.")
-    return {"name": name, "sha256": adapter_files.sha256(path), **_facts(path, state)}
+    facts = _facts(path, state, adapter_files.stated(architecture))
+    return {"name": name, "sha256": adapter_files.sha256(path), **facts}
 
 
 @functools.lru_cache(maxsize=64)
-def _facts(path: Path, state: tuple[tuple[str, int, int, int], ...]) -> dict[str, Any]:
+def _facts(
+    path: Path, state: tuple[tuple[str, int, int, int], ...], architecture: str | None
+) -> dict[str, Any]:
     """state: that of the files, so that one that changed is read again."""
-    adapter = files.read(path)
+    adapter = files.read(path, architecture)
     return {
         "architecture": adapter.architecture,
         "width": adapter.width,

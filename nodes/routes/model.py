@@ -18,19 +18,18 @@ import folder_paths
 
 from ...softrepa.families import describe
 from .listed import FileTooLarge, listed_path
+from .transformers import Shapes, numbered, transformer
 
 FOLDERS = ("checkpoints", "diffusion_models")
 LONGEST_HEADER = 8 << 20
 """Bytes; the header of a whole SDXL checkpoint has 0.3 MB."""
 UNKNOWN: Mapping[str, Any] = {"architecture": None}
-_PREFIXES = ("model.diffusion_model.", "")
+_PREFIXES = ("model.diffusion_model.", "net.", "")
 _WHOLE_DTYPES = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _CROSS_ATTENTION = re.compile(
     r"(input|middle|output)_block(?:s\.(\d+))?\.\d+\.transformer_blocks\.\d+\.attn2\.to_k\.weight"
 )
 _GROUPS = ("input", "middle", "output")
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def model_facts(folder: str, name: str) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def _facts(path: Path, modified: int, size: int) -> Mapping[str, Any]:
     """modified, size: so that a file that changed is read again."""
     shapes = _shapes(path, size)
     for prefix in _PREFIXES:
-        found = _mmdit(shapes, prefix) or _unet(shapes, prefix)
+        found = _mmdit(shapes, prefix) or _unet(shapes, prefix) or _transformer(shapes, prefix)
         if found is not None:
             return found
     return UNKNOWN
@@ -88,18 +87,13 @@ def _mmdit(shapes: Shapes, prefix: str) -> Mapping[str, Any] | None:
     text = shapes.get(f"{prefix}context_embedder.weight", ())
     if len(patches) != 4 or len(text) != 2 or patches[0] != text[0]:
         return None
-    start = len(f"{prefix}joint_blocks.")
-    numbers = {
-        int(number)
-        for number in (
-            name[start:].partition(".")[0]
-            for name in shapes
-            if name.startswith(f"{prefix}joint_blocks.")
-        )
-        if number.isdecimal()
-    }
     hidden, raw = text
-    return _found("mmdit", (hidden, raw), [str(number) for number in sorted(numbers)])
+    return _found("mmdit", (hidden, raw), numbered(list(shapes), f"{prefix}joint_blocks."))
+
+
+def _transformer(shapes: Shapes, prefix: str) -> Mapping[str, Any] | None:
+    found = transformer(shapes, prefix)
+    return None if found is None else _found(found[0], (found[1],), found[2])
 
 
 def _unet(shapes: Shapes, prefix: str) -> Mapping[str, Any] | None:

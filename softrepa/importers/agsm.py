@@ -18,4 +18,4 @@ def recognises(content: Content) -> bool:
 
 def read(content: Content) -> Adapter:
     tokens = content.tokens if content.tokens.dim() == 4 else content.tokens.unsqueeze(1)
-    return softrepa.from_banks(content, tokens, mmdit_placement="append")
+    return softrepa.from_banks(content, tokens, placement="append")

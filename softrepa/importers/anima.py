@@ -1,7 +1,8 @@
 """The anima_lora trainer's files: the two native keys, its own `ss_*` metadata.
 
 Tokens (L, K, D) or (2, L, K, D) for the first L blocks of Anima's DiT, written over padding of
-the cross-attention context; T = 14 or 100 buckets over sigma in [0, 1].
+the cross-attention context; T = 14 or 100 buckets over sigma in [0, 1]. A file that does not say
+where its tokens go has them at the end, as the trainer takes it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ def recognises(content: Content) -> bool:
 
 
 def read(content: Content) -> Adapter:
+    content.check_choice("anima")
     tokens = content.tokens if content.tokens.dim() == 4 else content.tokens.unsqueeze(0)
-    placement = content.metadata.get("ss_splice_position", PLACEMENTS["anima"][0])
+    placement = content.metadata.get("ss_splice_position", "end_of_sequence")
     if placement not in PLACEMENTS["anima"]:
         raise AdapterError(
             f'{content.name} places its tokens "{placement}"; known are '

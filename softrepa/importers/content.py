@@ -13,12 +13,22 @@ from ..errors import AdapterError
 @dataclass(frozen=True)
 class Content:
     """tokens and offsets as stored (2 to 4 dimensions; 2 dimensions or None), checked to be
-    finite; metadata as the file has it, empty for a pickle."""
+    finite; metadata as the file has it, empty for a pickle. architecture: what the user says the
+    adapter is for, a key of `adapter.PLACEMENTS`, or None for what the file tells."""
 
     name: str
     tokens: Tensor
     offsets: Tensor | None
     metadata: Mapping[str, str]
+    architecture: str | None = None
+
+    def check_choice(self, stated: str) -> None:
+        """Raises AdapterError where the file states another architecture than the user."""
+        if self.architecture not in (None, stated):
+            raise AdapterError(
+                f'{self.name} says that it is for architecture "{stated}", not '
+                f'"{self.architecture}": set architecture to auto in Load SoftREPA Adapter.'
+            )
 
     def split_offsets(self, banks: int, blocks: int, width: int) -> Tensor | None:
         """Offsets as (1 or banks, T, blocks, W) for tokens of this width.

@@ -15,6 +15,7 @@ def recognises(content: Content) -> bool:
 
 def read(content: Content) -> Adapter:
     _check_version(content)
+    content.check_choice(_entry(content, "architecture"))
     tokens = content.tokens if content.tokens.dim() == 4 else content.tokens.unsqueeze(0)
     banks = 1 if content.metadata.get("softrepa.offset_banks", "1") == "1" else tokens.shape[0]
     return Adapter(

@@ -77,6 +77,8 @@ def base(sd15_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         "softrepa.objective": "agsm",
         "softrepa.base_model": "demo.safetensors",
         "softrepa.steps": "400",
+        "softrepa.strength": "0.75",
+        "softrepa.strength_as": "attention",
         "modelspec.date": "2026-11-20T10:00:00Z",
     }
     adapter = dataclasses.replace(random_adapter(width=192), metadata=stated)

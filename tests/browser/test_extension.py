@@ -48,6 +48,22 @@ def test_the_info_follows_the_choice(demo):
     assert not demo.complaints()
 
 
+def test_one_click_takes_the_recommended_strength(demo):
+    take = demo.page.locator(".softrepa-take")
+    expect(take).to_have_text("recommended strength: 0.75")
+    assert (value(demo, 3, "strength"), value(demo, 3, "strength_as")) == (1, "blend")
+    take.click()
+    demo.settle()
+    assert (value(demo, 3, "strength"), value(demo, 3, "strength_as")) == (0.75, "attention")
+    inputs = demo.prompt()["3"]["inputs"]
+    assert (inputs["strength"], inputs["strength_as"]) == (0.75, "attention")
+    expect(demo.page.locator(".softrepa-reading")).to_contain_text("0.75 all the way")
+    choose(demo, 2, "adapter", "sd15.safetensors")
+    expect(take).to_have_count(0)  # its file recommends nothing
+    demo.screenshot("recommended")
+    assert not demo.complaints()
+
+
 def test_a_model_of_another_kind_is_warned_of(demo):
     warnings = demo.page.locator(WARNING)
     expect(warnings).to_have_count(0)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy
 import pytest
 from comfyui_softrepa.demo.workflows.files import FOLDER
-from comfyui_softrepa.demo.workflows.running import NAME, in_demo_world
+from comfyui_softrepa.demo.workflows.running import NAME, in_demo_world, settings_of_trial
 from comfyui_softrepa.demo.workflows.thumbnails import PROMPTS
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import PACK, Server
@@ -48,6 +48,11 @@ _BOXES = """() => window.app.graph.nodes.map(node => {
     return { title: node.title, id: node.id, x, y, width, height }
 })"""
 _GROUPS = "() => window.app.graph.groups.map(({ title, _bounding }) => [title, ..._bounding])"
+_FEWER_PROMPTS = """() => {
+    const trial = window.app.graph.nodes.find(node => node.type === 'SoftREPATrial')
+    const prompts = trial.widgets.find(widget => widget.name === 'prompts')
+    prompts.value = prompts.value.split('\\n').slice(0, 3).join('\\n')
+}"""
 _CUT_OFF = """() => [...document.querySelectorAll('.comfy-markdown')]
     .map(note => note.querySelector('.comfy-markdown-content') ?? note)
     .filter(note => note.scrollHeight > note.clientHeight + 1)
@@ -113,7 +118,11 @@ def test_it_loads_whole_and_runs(page, path):
     assert not _complaints(page)
     if path.stem in PROMPTS:
         page.load(in_demo_world(workflow, PROMPTS[path.stem]))
-    _check_pictures(page, page.queue())
+    trial = settings_of_trial(workflow)
+    if trial is None:
+        _check_pictures(page, page.queue())
+    else:
+        _check_report(page, trial)
     assert not _complaints(page)
 
 
@@ -246,6 +255,19 @@ def _check_pictures(frontend: Frontend, names: list[str]) -> None:
     assert all(picture.shape == (64, 64, 3) for picture in pictures)
     assert all(picture.std() > 10 for picture in pictures)
     assert len(pictures) == 1 or (pictures[0] != pictures[1]).any()
+
+
+def _check_report(frontend: Frontend, trial: dict[str, Any]) -> None:
+    """Run with the first two of its prompts: all pictures are painted and scored, and the node
+    shows the report's answer."""
+    frontend.page.evaluate(_FEWER_PROMPTS)
+    frontend.queue()
+    folder = frontend.server.base / "output" / "softrepa" / "trials" / trial["name"]
+    assert len(list((folder / "pictures").glob("*/*.png"))) == 4
+    assert len((folder / "scores.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    assert "SoftREPA" in (folder / "report.html").read_text(encoding="utf-8")
+    frontend.screenshot("does-it-help")
+    shutil.rmtree(folder)  # another front-end begins it anew
 
 
 def _complaints(frontend: Frontend) -> list[tuple[str, str, str]]:

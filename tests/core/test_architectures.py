@@ -151,6 +151,19 @@ def test_two_adapters_both_act(small, adapter):
         assert relative_error(nearly, small.predict(apply(small, other, on=first))) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["flux", "qwen_image"])
+def test_reference_pictures_stand_behind_the_picture(name):
+    """As Kontext and Qwen-Image-Edit have them: more rows that are neither text nor cut off."""
+    small = small_models.load(name)
+    references = {"ref_latents": [small.x()[..., :6, :8]], "ref_latents_method": "index"}
+    bare, adapter = small.predict(**references), small.adapter()
+    assert relative_error(bare, small.predict()) > 1e-3
+    found = small.predict(apply(small, adapter), **references)
+    assert found.shape == bare.shape and relative_error(found, bare) > 1e-3
+    near = small.predict(apply(small, adapter, 1e-6), **references)
+    assert relative_error(near, bare) < 1e-5
+
+
 def test_layers_choose_blocks(small, adapter, plain):
     first = small.predict(apply(small, adapter, layers="0"))
     assert relative_error(first, small.predict(apply(small, adapter))) > 1e-5

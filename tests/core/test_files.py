@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfyui_softrepa.softrepa import __main__ as command
 from comfyui_softrepa.softrepa import files
-from comfyui_softrepa.softrepa.adapter import Adapter
+from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
 from comfyui_softrepa.softrepa.errors import AdapterError
 from comfyui_softrepa.tests.adapters import random_adapter, save_reference
 from hypothesis import given, settings
@@ -184,7 +184,7 @@ def test_unusable_files_are_refused_in_one_sentence(tmp_path, case):
         ("format_version", "2", "version 2, newer than the 1 .* update the node pack"),
         ("format_version", "one", "expected a whole number"),
         ("layers", "", "lacks softrepa.layers"),
-        ("architecture", "flux", '"flux" cannot place'),
+        ("architecture", "pixart", '"pixart" cannot place'),
         ("layers", "0,1,2", "names 3"),
     ],
 )
@@ -268,3 +268,51 @@ def test_the_command_prints_and_refuses(tmp_path, capsys):
     assert "must end in .safetensors" in capsys.readouterr().err
     assert command.main([str(path), str(tmp_path / "no" / "a.safetensors")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+WIDTHS = {"lumina": 3840, "flux2": 6144, "wan": 5120, "hunyuan_image": 3584, "anima": 1024}
+
+
+@pytest.mark.parametrize("architecture", WIDTHS)
+def test_a_width_that_one_model_has_tells_it(tmp_path, architecture):
+    path = save_reference(tmp_path, torch.randn(3, 4, WIDTHS[architecture]), None)
+    adapter = files.read(path)
+    assert adapter.architecture == architecture and adapter.layers == ("0", "1", "2")
+    assert adapter.placement == PLACEMENTS[architecture][0]
+
+
+def test_a_width_that_several_have_needs_a_choice(tmp_path, capsys):
+    path = save_reference(tmp_path, torch.randn(3, 4, 3072), torch.randn(14, 3 * 3072))
+    with pytest.raises(AdapterError, match=r"flux for Flux\.1, .*for Chroma.*: choose the arch"):
+        files.read(path)
+    for architecture in ("flux", "flux2", "chroma", "qwen_image", "wan", "aura_flow"):
+        adapter = files.read(path, architecture)
+        assert adapter.architecture == architecture and adapter.buckets == 14
+    with pytest.raises(AdapterError, match="which no U-Net has"):
+        files.read(path, "unet")
+    with pytest.raises(AdapterError, match='"sd3" is no architecture: choose among mmdit'):
+        files.read(path, "sd3")
+    native = tmp_path / "native.safetensors"
+    assert command.main([str(path), str(native)]) == 2
+    assert "choose the architecture" in capsys.readouterr().err
+    assert command.main([str(path), str(native), "--architecture", "qwen_image"]) == 0
+    assert same(files.read(native), files.read(path, "qwen_image"))
+
+
+def test_what_a_file_states_is_not_overruled(tmp_path):
+    native, foreign = tmp_path / "native.safetensors", tmp_path / "anima.safetensors"
+    files.write(native, random_adapter("flux", 3072))
+    assert files.read(native, "flux").architecture == "flux"
+    save_file({"tokens": torch.randn(2, 4, 1024)}, foreign, {"ss_n_layers": "2"})
+    assert files.read(foreign).placement == "end_of_sequence"  # as the trainer takes it
+    for path, stated in ((native, "flux"), (foreign, "anima")):
+        with pytest.raises(AdapterError, match=f'says that it is for architecture "{stated}"'):
+            files.read(path, "chroma")
+
+
+def test_two_papers_widths_stay_theirs(tmp_path):
+    """Wan and Flux.2 have them too; of those the authors have trained nothing."""
+    for width in (1536, 4096):
+        path = save_reference(tmp_path, torch.randn(2, 4, width), None)
+        assert files.read(path).architecture == "mmdit"
+        assert files.read(path, "flux2").placement == "append"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import comfy.sd
 import comfy.utils
 import pytest
@@ -43,6 +45,12 @@ def test_every_weight_type_runs_and_keeps_the_tokens(weights, dtype):
         found, plain = predict(patched), predict(patcher)
         assert torch.isfinite(found).all()
         assert relative_error(found, plain) > 1e-3
+    settings = (2.0, 0.0, 1.0, "", None, "attention")
+    (weighed,) = SoftREPAApply.execute(patcher, adapter, *settings).args
+    tokens = adapter.tokens.repeat(1, 1, 2, 1)
+    counted = dataclasses.replace(adapter, tokens=tokens)
+    (twice,) = SoftREPAApply.execute(patcher, counted, 1.0, 0.0, 1.0, "").args
+    assert relative_error(predict(weighed), predict(twice)) < 0.1 * relative_error(found, plain)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)

@@ -10,7 +10,7 @@ import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import join
-from comfyui_softrepa.demo.sweep import grid, training
+from comfyui_softrepa.demo.sweep import grid, train_weight, training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.training.model.denoiser import Denoiser
@@ -30,22 +30,30 @@ def model() -> Model:
     return Model.load(precision=torch.float32)
 
 
-@pytest.mark.parametrize("strength", [1.0, 0.5])
-def test_it_paints_what_the_nodes_paint(base: evaluate.Base, model: Model, strength: float):
+@pytest.mark.parametrize(
+    ("strength", "strength_as"), [(1.0, "blend"), (0.5, "blend"), (0.5, "attention")]
+)
+def test_it_paints_what_the_nodes_paint(
+    base: evaluate.Base, model: Model, strength: float, strength_as: str
+):
     adapter = random_adapter(blocks=3, width=training.WIDTH, offset_width=training.WIDTH)
     prompts = [world.caption(scene) for scene in world.held_out_scenes(3, seed=0)]
-    patched = injection.apply(
-        base.model, injection.make_application(base.model.model, adapter, strength)
+    application = injection.make_application(
+        base.model.model, adapter, strength, strength_as=strength_as
     )
+    patched = injection.apply(base.model, application)
     expected = evaluate.paint(base, prompts, [1, 2, 3], SAMPLING, patched).astype(int)
-    painted = model.paint(prompts, [1, 2, 3], adapter, SAMPLING, strength).astype(int)
+    painted = model.paint(prompts, [1, 2, 3], adapter, SAMPLING, strength, strength_as)
+    painted = painted.astype(int)
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
     assert np.abs(painted - expected).max() <= 2
     assert np.abs(plain - expected).max() > 20
 
 
-@pytest.mark.parametrize("objective", ["softrepa", "agsm"])
-def test_its_gradients_are_the_trainers(base: evaluate.Base, model: Model, objective: str):
+@pytest.mark.parametrize(("objective", "weight"), [("softrepa", 2.0), ("agsm", 1.0)])
+def test_its_gradients_are_the_trainers(
+    base: evaluate.Base, model: Model, objective: str, weight: float
+):
     chosen = training.settings(
         objective=objective, batch_size=3, tokens=2, layers="0,2", hard_share=0.5, normalise=True
     )
@@ -55,7 +63,7 @@ def test_its_gradients_are_the_trainers(base: evaluate.Base, model: Model, objec
     live = training.start_of(chosen).copy("cpu", trainable=True)
     average = training.start_of(training.settings(objective=objective, tokens=2, layers="0,2",
                                                   seed=1)).copy("cpu", False)  # fmt: skip
-    loss = training.loss_of(model, objective_of(chosen), batch, pairs, live, average)
+    loss = training.loss_of(model, objective_of(chosen), batch, pairs, live, average, weight)
     loss.backward()
     short = {name: tensor.grad.clone() for name, tensor in live.tensors.items()}
 
@@ -67,7 +75,8 @@ def test_its_gradients_are_the_trainers(base: evaluate.Base, model: Model, objec
     denoiser = Denoiser(base.model)
     latents = torch.stack([pairs.latent(image) for image in batch.images])
     task = prepare(denoiser, batch, latents, texts)
-    outcome = Engine(denoiser, objective_of(chosen), 4).accumulate(task, again, average, range(3))
+    engine = Engine(denoiser, objective_of(chosen), 4, weight=weight)
+    outcome = engine.accumulate(task, again, average, range(3))
     torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
     for name, tensor in again.tensors.items():
         scale = float(tensor.grad.abs().max())
@@ -101,6 +110,16 @@ def test_the_results_page_shows_the_findings_that_were_made():
     found = {grid.key(entry) for entry in grid.read(grid.RESULTS)}
     wanted = {grid.key(entry) for trial in grid.trials() for entry in trial.findings()}
     assert found == wanted
+
+
+def test_the_results_page_shows_what_a_weight_in_training_did():
+    page = (grid.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
+    assert train_weight.table() in page
+    assert grid.read(train_weight.RESULTS)
+    swept = world.held_out_scenes(grid.PROMPTS, world.SWEPT_SEED)
+    chose = {world.caption(scene) for scene in swept}
+    asked = {world.caption(scene) for scene in world.unswept_scenes(train_weight.PROMPTS)}
+    assert len(asked) == train_weight.PROMPTS and not asked & chose
 
 
 class _Text:

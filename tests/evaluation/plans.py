@@ -15,7 +15,7 @@ candidate = "SoftREPA"
 others = []
 
 [prompts]
-file = "suite:en"
+file = "suite-en"
 count = 4
 seeds = [1, 2]
 

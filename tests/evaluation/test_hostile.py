@@ -82,7 +82,7 @@ def test_nothing_in_a_plan_gets_out_of_its_place(begun, capsys):
         begun.folder / "pilot.toml", ('"Does it help?"', words), ('"votes"', words),
         ("voters = []", f"voters = [{words}]"), ('decides = ""', f"decides = {words}"),
         ('kpi = ""', f"kpi = {words}"), ('target = ""', f"target = {words}"),
-        ("suite:en", "../../../etc/passwd"),
+        ("suite-en", "../../../etc/passwd"),
     )  # fmt: skip
     (begun.folder / "pilot.md").write_text(f"- [ ] {HTML}\n" + "- [ ] **" * 100_000)
     (begun.folder / "looks.jsonl").write_text(
@@ -169,3 +169,25 @@ def test_a_trial_that_cannot_be_written_is_reported_elsewhere(begun, tmp_path, m
     assert main(["report", str(begun.folder), "--output", str(tmp_path / "made")]) == 0
     assert (tmp_path / "made" / "report.html").is_file() and not list(looks.looks(opened))
     assert analyse(opened).comparisons[0].called == "gain"
+
+
+@pytest.mark.parametrize("command", [["report"], ["compare"], ["pilot", "decide"]])
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("trial.json", b'{"format": 1, "name": "' + b"x" * (10 << 20)),
+        ("trial.json", b"[" * 100_000),
+        ("trial.json", b'{"format": 1, "name": "a", "arms": [{"name": "../../etc"}]}'),
+        ("votes.sqlite", b"SQLite format 3\0" + b"\xff" * (1 << 20)),
+        ("votes.sqlite", HTML.encode()),
+    ],
+)
+def test_a_hostile_file_is_one_sentence_for_every_command(begun, file, data, command, capsys):
+    plan(begun.folder / "pilot.toml")
+    (begun.folder / file).write_bytes(data)
+    trials = [str(begun.folder)] * (2 if command == ["compare"] else 1)
+    assert main([*command, *trials]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and len(said.err) < 500
+    assert file in said.err and "<script>" not in said.err
+    assert not list(begun.folder.glob("report.*"))

@@ -14,7 +14,9 @@ from comfyui_softrepa.evaluation.cli import main
 from comfyui_softrepa.evaluation.errors import TrialError
 from comfyui_softrepa.evaluation.pilot import looks
 from comfyui_softrepa.evaluation.pilot.decision import counted_votes, decided
+from comfyui_softrepa.evaluation.pilot.plan import spread
 from comfyui_softrepa.evaluation.pilot.wording import FOLDER, pilot_answer
+from comfyui_softrepa.evaluation.prompts import read_prompts, suite
 from comfyui_softrepa.evaluation.report.texts import languages
 from comfyui_softrepa.evaluation.trial import Trial
 from comfyui_softrepa.evaluation.votes import voting
@@ -59,7 +61,7 @@ def said(capsys, *arguments: str) -> str:
 
 def test_from_the_plan_to_the_answer(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    told = said(capsys, "init", "mine", "--base", "bare", "--voter", "Ann", "--expected", "0.8",
+    told = said(capsys, "init", "./mine", "--base", "bare", "--voter", "Ann", "--expected", "0.8",
                 "--question", 'Is "it" {worth} it?')  # fmt: skip
     assert "32 prompts" not in told and "64 pictures to paint" in told
     assert "28 for each of 1 people" in told and told.count("Not ticked") == 9
@@ -76,6 +78,10 @@ def test_from_the_plan_to_the_answer(tmp_path, monkeypatch, capsys):
     told = said(capsys, "decide", "mine")
     assert "5 of the 23" in told and "Everything went as planned" in told
     assert "Data bias" not in told and "Model compatibility" in told
+    found = json.loads(said(capsys, "decide", "mine", "--json"))
+    assert (found["value"], found["counted"]) == (None, 5) and not list(looks.looks(begun))
+    assert main(["report", "mine"]) == 0  # this shows who is ahead
+    capsys.readouterr()
     vote(folder, "bo", 2, "SoftREPA")
     vote(folder, "ann ", 18, "SoftREPA")
     found = json.loads(said(capsys, "decide", "mine", "--json"))
@@ -93,7 +99,7 @@ def test_from_the_plan_to_the_answer(tmp_path, monkeypatch, capsys):
     kept = json.loads((folder / "report.json").read_text())
     assert kept["pilot"]["called"] == "go" and kept["comparisons"][0]["votes"]["planned"] == 23
     # A look at the same votes is the same look.
-    assert [look.votes for look in looks.looks(begun)] == [0, 5, 25]
+    assert [look.votes for look in looks.looks(begun)] == [5, 25]
 
 
 def test_a_plan_changed_or_gone_afterwards_is_told(tmp_path, capsys):
@@ -210,16 +216,16 @@ def test_a_pilot_by_a_scorer(tmp_path):
     ("arguments", "told"),
     [
         (["init", "old"], "is there already"),
-        (["init", "new", "--expected", "0.5"], "cannot be told from a half"),
-        (["init", "new", "--measure", "clip", "--expected", "0.0001"], "more than 20000 prompts"),
-        (["init", "new", "--prompts", "suite:fr"], "no suite"),
-        (["init", "new", "--count", "999"], "holds 240 prompts"),
-        (["init", "new", "--base", "a/b"], "base cannot be the name of a folder"),
-        (["init", "new", "--base", "SoftREPA"], "twice"),
-        (["init", "new", "--seeds", "-1"], "seeds"),
-        (["init", "new", "--adapter", "nowhere"], "name the adapter's file"),
-        (["check", "nowhere"], "pilot init"),
-        (["decide", "nowhere"], "There is no trial"),
+        (["init", "./new", "--expected", "0.5"], "cannot be told from a half"),
+        (["init", "./new", "--measure", "clip", "--expected", "0.0001"], "more than 20000 prompts"),
+        (["init", "./new", "--prompts", "suite-fr"], "no suite"),
+        (["init", "./new", "--count", "999"], "holds 240 prompts"),
+        (["init", "./new", "--base", "a/b"], "base cannot be the name of a folder"),
+        (["init", "./new", "--base", "SoftREPA"], "twice"),
+        (["init", "./new", "--seeds", "-1"], "seeds"),
+        (["init", "./new", "--adapter", "nowhere"], "name the adapter's file"),
+        (["check", "./nowhere"], "pilot init"),
+        (["decide", "./nowhere"], "There is no trial"),
         (["decide"], "trial"),
         ([], "STEP"),
     ],
@@ -239,7 +245,7 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, tol
 def test_a_draft_is_a_plan_that_checks_out(tmp_path, monkeypatch, capsys, language, measure):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "adapter").write_bytes(b"tokens")
-    told = said(capsys, "init", "mine", "--language", language, "--measure", measure,
+    told = said(capsys, "init", "./mine", "--language", language, "--measure", measure,
                 "--adapter", "adapter", "--expected", "0.8")  # fmt: skip
     read = pilot.read_plan(tmp_path / "mine" / "pilot.toml")
     assert (read.language, read.measure, len(read.adapter)) == (language, measure, 64)
@@ -247,9 +253,28 @@ def test_a_draft_is_a_plan_that_checks_out(tmp_path, monkeypatch, capsys, langua
     again = said(capsys, "check", "mine")
     assert told.startswith(again)
     path = tmp_path / "mine" / "pilot.toml"
-    path.write_text(path.read_text().replace(f'"suite:{language}"', '"own.txt"'))
+    path.write_text(path.read_text().replace('"prompts.jsonl"', '"own.txt"'))
     (tmp_path / "mine" / "own.txt").write_text("\n".join(f"{n} cats" for n in range(40)))
     assert "own.txt" in said(capsys, "check", "mine", "--language", language)
+
+
+def test_the_prompts_lie_beside_the_plan(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    said(capsys, "init", str(folder), "--count", "16")
+    listed = spread(suite("en"), 16, "suite")
+    assert read_prompts(folder / "prompts.jsonl") == listed
+    read = pilot.read_plan(folder / "pilot.toml")
+    assert read.prompts_sha256 == pilot.fingerprint(read_prompts(folder / "prompts.jsonl"))
+    # Prompts that somebody wrote there stay as they are.
+    (folder / "pilot.toml").unlink()
+    own = folder / "prompts.jsonl"
+    own.write_text("".join(f'{{"prompt": "{n} cats"}}\n' for n in range(20)))
+    before = own.read_bytes()
+    assert main(["pilot", "init", str(folder)]) == 2
+    assert "name it with --prompts" in capsys.readouterr().err
+    said(capsys, "init", str(folder), "--prompts", str(own), "--count", "20")
+    assert own.read_bytes() == before
+    assert pilot.read_plan(folder / "pilot.toml").count == 20
 
 
 def test_a_plan_that_cannot_work_is_told(tmp_path, capsys):

@@ -52,8 +52,8 @@ def test_prompts_are_spread_over_all_categories(tmp_path):
     }
     assert pilot.fingerprint(found) != pilot.fingerprint(suite("en")[:80])
     (tmp_path / "few.txt").write_text("a cat\na dog\n")
-    for name, told in (("few.txt", "holds 2 prompts"), ("suite:xx", "no suite")):
-        read = pilot.read_plan(plan(tmp_path / "p.toml", ("suite:en", name)))
+    for name, told in (("few.txt", "holds 2 prompts"), ("suite-xx", "no suite")):
+        read = pilot.read_plan(plan(tmp_path / "p.toml", ("suite-en", name)))
         with pytest.raises(PromptsError, match=told):
             pilot.planned_prompts(read, tmp_path)
 

@@ -83,6 +83,29 @@ def test_whatever_stops_it_costs_one_batch(of_the_world):
     assert score_trial(of_the_world, load("judge")).new == 24
 
 
+def test_what_is_no_picture_or_no_number_is_named_and_nothing_is_lost(of_the_world):
+    judge = load("judge")
+    broken = list(of_the_world.cells())[5]
+    whole = of_the_world.read(broken)
+    of_the_world.path(broken).write_bytes(whole[:60] + b"x" * 40 + whole[100:])
+    with pytest.raises(ScorerError, match=r"-\d+\.png: .*Delete it and paint"):
+        score_trial(of_the_world, judge, batch=2)
+    assert len(of_the_world.scores()) == 4
+    of_the_world.path(broken).unlink()
+    judge.score = lambda pictures, *_: [float("nan")] * len(pictures)
+    with pytest.raises(ScorerError, match=r"no number for .*\.png"):
+        score_trial(of_the_world, judge, batch=2)
+    assert score_trial(of_the_world, load("judge")).missing == 1
+    assert len(of_the_world.scores()) == 31
+
+
+def test_a_run_with_nothing_to_do_can_be_stopped_too(of_the_world):
+    judge, told = load("judge"), []
+    score_trial(of_the_world, judge)
+    score_trial(of_the_world, judge, lambda done, total: told.append((done, total)))
+    assert told and set(told) == {(32, 32)}
+
+
 def test_bad_input_is_one_sentence(of_the_world, tmp_path, capsys):
     told = made.painted(tmp_path / "other")
     for arguments, said in (

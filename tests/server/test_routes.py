@@ -93,6 +93,19 @@ def test_the_authors_files_are_read_without_running_them(server, adapters):
     assert facts["sha256"] == hashlib.sha256(both).hexdigest()
 
 
+def test_a_file_that_could_be_several_things_is_told_with_a_choice(server, adapters):
+    folder = adapters / "foreign"
+    folder.mkdir()
+    save_reference(folder, random_adapter("flux", 3072).tokens[0], None)
+    name = os.path.join("foreign", "dc_tokens.pth")
+    for asked in ({}, {"architecture": "auto"}):
+        sentence = refused(server, 400, "/softrepa/adapter", name=name, **asked)
+        assert "flux for Flux.1" in sentence and "chroma for Chroma" in sentence
+    facts = ask(server, "/softrepa/adapter", name=name, architecture="chroma")[1]
+    assert facts["architecture"] == "chroma" and facts["family"].startswith("Chroma (")
+    refused(server, 400, "/softrepa/adapter", name=name, architecture="sd3")
+
+
 @pytest.mark.parametrize(
     "name",
     [

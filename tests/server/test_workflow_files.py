@@ -22,6 +22,8 @@ SOURCES = {
     "CheckpointLoaderSimple": "https://huggingface.co/",
     "SoftREPALoader": "https://github.com/softrepa/SoftREPA/raw/main/tokens/",
 }
+OF_THE_DEMO = ("softrepa_demo_world", "softrepa_does_it_help")
+"""Their files are made, not downloaded."""
 NOTES = {"Note", "MarkdownNote"}
 AFTER_RUN = {"fixed", "increment", "decrement", "randomize"}
 WIDGETS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool, "COMBO": str}
@@ -59,6 +61,7 @@ def test_there_is_one_for_each_model_and_use():
         "softrepa_one_prompt_only",
         "softrepa_schedule_and_blocks",
         "softrepa_demo_world",
+        "softrepa_does_it_help",
     }
 
 
@@ -176,7 +179,10 @@ def test_every_file_but_the_demo_s_has_an_address_and_a_folder(path, workflow):
     assert {node["type"] for node in loaders} == set(FOLDERS)
     for node in loaders:
         models = node["properties"].get("models", [])
-        if path.stem == "softrepa_demo_world":  # its files are made, not downloaded
+        if path.stem in (
+            "softrepa_demo_world",
+            "softrepa_does_it_help",
+        ):  # their files are made, not downloaded
             assert not models
             continue
         (model,) = models

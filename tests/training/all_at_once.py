@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import torch
@@ -50,16 +51,20 @@ def batch(golden: golden_models.Golden, size: int, lengths: tuple[int, ...] = (7
     return Batch(tuple(range(size)), names, candidates, 500, noise), latents, texts
 
 
-def at_once(denoiser: Denoiser, objective, task, live: SoftTokens, average: SoftTokens):
-    """The loss as the papers write it: all B x B predictions in one graph."""
+def at_once(denoiser: Denoiser, objective, task, live: SoftTokens, average: SoftTokens, times=1):
+    """The loss as the papers write it: all B x B predictions in one graph. times: how often each
+    token is there."""
     size = len(task.candidates)
 
     def predictions(tokens: SoftTokens) -> torch.Tensor:
         rows = []
         for i in range(size):
             bank = torch.tensor([0 if j == i else 1 for j in range(size)])
+            bank = bank if objective.BANKS == 2 else 0
+            adapter = tokens.adapter
+            more = adapter.tokens.repeat(1, 1, times, 1)
             application = make_application(
-                denoiser.model, tokens.adapter, bank=bank if objective.BANKS == 2 else 0
+                denoiser.model, dataclasses.replace(adapter, tokens=more), bank=bank
             )
             x = task.noisy.x[i].expand(size, -1, -1, -1)
             conditions = task.conditions.take(list(range(size)))

@@ -62,6 +62,27 @@ def test_gradient_equals_that_of_all_at_once(
         assert golden_models.relative_error(found[key], expected[key]) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["softrepa", "agsm"])
+def test_train_weight_is_how_often_each_token_counts(golden, name) -> None:
+    """Loss and gradient are those of tokens that are there twice."""
+    objective, denoiser = OBJECTIVES[name], Denoiser(golden.patcher)
+    live, average = soft_tokens(golden, objective.BANKS), soft_tokens(golden, objective.BANKS, 1)
+    task = prepare(denoiser, *batch(golden, 3))
+    expected, loss, hits = at_once(denoiser, objective, task, live, average, times=2)
+    options = training_options(denoiser.model, checkpointing=golden.arch == "sd3")
+    engine = Engine(denoiser, objective, 3, options, weight=2.0)
+    found, outcome = gradients(engine, task, live, average)
+    assert float(outcome.loss) == pytest.approx(float(loss), rel=1e-5)
+    assert float(outcome.hits) == float(hits)
+    for key in expected:
+        assert golden_models.relative_error(found[key], expected[key]) < 1e-4
+    ordinary, once = gradients(Engine(denoiser, objective, 3), task, live, average)
+    assert golden_models.relative_error(ordinary["tokens"], expected["tokens"]) > 1e-2
+    used = engine.evaluate(task, live, average, range(3), 1.0)
+    if name == "softrepa":  # agsm's targets are made with the weight of training
+        assert float(used.loss) == pytest.approx(float(once.loss), rel=1e-5)
+
+
 def test_shards_of_rows_add_up(golden) -> None:
     denoiser, objective = Denoiser(golden.patcher), OBJECTIVES["softrepa"]
     live = soft_tokens(golden, 1)

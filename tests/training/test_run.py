@@ -16,6 +16,7 @@ from comfyui_softrepa.training.model.model_files import content_hash
 from comfyui_softrepa.training.run.loop import Loop
 from comfyui_softrepa.training.run.output.adapter import Output
 from comfyui_softrepa.training.run.output.log import read_log
+from comfyui_softrepa.training.step.strengths import recommended
 from PIL import Image
 
 
@@ -43,6 +44,26 @@ def test_leaves_adapter_log_plot_and_best(finished) -> None:
         assert {"loss", "accuracy", "lr", "grad_norm", "token_norm", "seconds"} <= set(entry)
         assert 0.0 <= entry["accuracy"] <= 1.0
     assert len(steps[3]["val_by_timestep"]) == 5 and "val_loss" not in steps[4]
+
+
+def test_proposes_the_strength_of_the_lowest_held_out_loss(finished) -> None:
+    """Once, after the last step, to the adapter and to nobody else."""
+    said = files.read(finished.adapter).metadata
+    entries = [entry.split(": ") for entry in said["softrepa.val_loss_by_strength"].split(", ")]
+    measured = {strength: float(loss) for strength, loss in entries}
+    assert list(measured) == ["0.25", "0.5", "0.75", "1"]
+    assert measured["1"] == pytest.approx(read_log(finished.log)[-1]["val_loss"], rel=1e-5)
+    assert said["softrepa.strength"] in measured
+    assert measured[said["softrepa.strength"]] == min(measured.values())
+    assert said["softrepa.strength_as"] == "attention"
+    assert said["softrepa.train_weight"] == "1.0"
+    assert "softrepa.strength" not in files.read(finished.best).metadata
+
+
+def test_equal_losses_speak_for_the_stronger_and_none_for_no_strength() -> None:
+    assert recommended({"0.5": 1.0, "1": 1.0}) == "1"
+    assert recommended({"0.5": 1.0, "1": float("nan")}) == "0.5"
+    assert recommended({"1": float("inf")}) is None and recommended({}) is None
 
 
 def test_tensorboard_shows_what_the_log_holds(finished) -> None:
@@ -163,8 +184,9 @@ def test_a_finished_run_can_be_taken_further(train, tmp_path) -> None:
 
 
 def test_dry_run_says_what_it_would_take_and_writes_no_adapter(train, tmp_path, capsys) -> None:
-    assert train(tmp_path, "--dry-run") == 0
+    assert train(tmp_path, "--dry-run", "--train-weight=2") == 0
     said = capsys.readouterr().out
+    assert "in training a soft token counts 2 times" in said
     # 2 blocks x 4 tokens x 128 + 100 buckets x 2 x 128
     assert "trainable parameters: 26624" in said
     for word in ("pairs: 6 to train on, 2 held out", "steps: 6", "cache:", "memory: about"):

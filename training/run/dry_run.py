@@ -25,7 +25,8 @@ def report(prepared: Prepared) -> str:
     live = tokens_for(settings, denoiser.model, text.context[0])
     live = live.copy(denoiser.device, trainable=True)
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())
-    held = saved_bytes(denoiser, live, _latent(prepared), text, settings.checkpointing)
+    weight = settings.train_weight
+    held = saved_bytes(denoiser, live, _latent(prepared), text, settings.checkpointing, weight)
     training, held_out = split(len(prepared.pairs), settings.val_fraction, settings.seed)
     memory = weights + held * settings.micro_batch
     blocks = ", ".join(live.adapter.layers)
@@ -33,6 +34,7 @@ def report(prepared: Prepared) -> str:
         (
             f"trainable parameters: {live.adapter.parameters} ({live.adapter.banks} bank(s), "
             f"{settings.tokens} tokens, blocks {blocks})",
+            f"in training a soft token counts {weight:g} time{'' if weight == 1.0 else 's'}",
             f"pairs: {len(training)} to train on, {len(held_out)} held out",
             f"steps: {settings.steps} of {settings.batch_size} images, "
             f"{settings.steps * settings.batch_size / max(1, len(training)):.1f} times the data",

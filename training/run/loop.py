@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from ..step import memory
 from ..step.batches import Batch, Batches
 from ..step.engine import Engine, Outcome, Task, prepare
 from ..step.processes import Processes, zero_missing
+from ..step.strengths import losses, recommended
 from ..step.validation import validate
 from . import guard
 from .guard import Diverged, Measured
@@ -85,8 +87,9 @@ class Loop:
             if self.progress.step == 1 and self.processes.first:
                 # Only now: a new run that cannot even begin destroys nothing.
                 self.saving.output.clear()
+            self.progress.strengths = {}
             if due and self.validation:
-                entry |= self._validate()
+                entry |= self._validate(last)
             # The log comes before the state: a kill in between only repeats a step.
             self.log.step(**entry, seconds=round(time.monotonic() - began, 4))
             if interrupted and not last:
@@ -145,8 +148,8 @@ class Loop:
     def _accumulate(self, batch: Batch, rows: range) -> Outcome:
         return self.engine.accumulate(self.task(batch), self.live, self.average, rows)
 
-    def _evaluate(self, batch: Batch, rows: range) -> Outcome:
-        return self.engine.evaluate(self.task(batch), self.live, self.average, rows)
+    def _evaluate(self, batch: Batch, rows: range, weight: float | None = None) -> Outcome:
+        return self.engine.evaluate(self.task(batch), self.live, self.average, rows, weight)
 
     def _measure(
         self, batch: Batch, work: Callable[[Batch, range], Outcome]
@@ -235,9 +238,9 @@ class Loop:
             f"{self.remedies.advice(micro_batch, self._kept)}."
         )
 
-    def _validate(self) -> dict[str, Any]:
-        def evaluate(batch: Batch, rows: range) -> Outcome:
-            outcome = self._afford(self._evaluate, batch, rows)
+    def _validate(self, last: bool) -> dict[str, Any]:
+        def evaluate(batch: Batch, rows: range, weight: float | None = None) -> Outcome:
+            outcome = self._afford(partial(self._evaluate, weight=weight), batch, rows)
             if outcome is None:
                 raise self._out_of_memory()
             return outcome
@@ -247,6 +250,10 @@ class Loop:
             self.progress.best_loss = found.loss
             if self.processes.first:
                 self.saving.best(self.live, self.progress)
+        if last:  # said of the last adapter alone: a longer run leaves no trace of it
+            self.progress.strengths = losses(evaluate, self.validation, self.processes)
+            if best := recommended(self.progress.strengths):
+                self.log.say(f"Held-out captions are told apart best at strength {best}.")
         return {
             "val_loss": found.loss,
             "val_accuracy": found.accuracy,

@@ -99,8 +99,9 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
             remove_remains(path)
         log = Log(output.log, progress.step, settings.steps, settings.tensorboard, host.watch)
     options = training_options(denoiser.model, settings.checkpointing)
+    micro_batch = _micro_batch(prepared, denoiser, live, cache)
     loop = Loop(
-        engine=Engine(denoiser, objective, _micro_batch(prepared, denoiser, live, cache), options),
+        engine=Engine(denoiser, objective, micro_batch, options, settings.train_weight),
         batches=batches,
         text_of=cache.text,
         live=live,
@@ -133,7 +134,12 @@ def _micro_batch(
     try:
         text = cache.text(cache.captions(0)[0])
         held = memory.saved_bytes(
-            denoiser, live, cache.latent(0)[None], text, settings.checkpointing
+            denoiser,
+            live,
+            cache.latent(0)[None],
+            text,
+            settings.checkpointing,
+            settings.train_weight,
         )
     except Exception as error:
         if not memory.ran_out(error):

@@ -82,6 +82,7 @@ class Settings:
     placement: str | None = None
     time_offsets: bool | None = None
     start: str | None = None
+    train_weight: float = 1.0
     steps: int = 30_000
     batch_size: int = 16
     learning_rate: float = 1e-3

@@ -58,6 +58,7 @@ class Engine:
 
     micro_batch: predictions that may have a graph at once, >= 1. It may span rows.
     base_options: `transformer_options` that training adds to (see `joint_blocks`).
+    weight: how often a soft token counts in attention, above 0.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class Engine:
         objective: Objective,
         micro_batch: int,
         base_options: dict[str, Any] | None = None,
+        weight: float = 1.0,
     ) -> None:
         self.denoiser = denoiser
         self.objective = objective
         self.micro_batch = micro_batch
         self.base_options = base_options or {}
+        self.weight = weight
 
     def accumulate(
         self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
@@ -97,10 +100,18 @@ class Engine:
 
     @torch.no_grad()
     def evaluate(
-        self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
+        self,
+        task: Task,
+        live: SoftTokens,
+        average: SoftTokens | None,
+        rows: Iterable[int],
+        weight: float | None = None,
     ) -> Outcome:
-        """Loss and hits of these rows, without gradients."""
-        application = self._application(live)
+        """Loss and hits of these rows, without gradients.
+
+        weight: what the live tokens count in attention, where that is not as in training.
+        """
+        application = self._application(live, weight)
         loss = hits = torch.zeros((), device=self.denoiser.device)
         for group in _groups(task, rows, self.micro_batch):
             pairs = [pair for row in group for pair in task.pairs(row)]
@@ -181,8 +192,15 @@ class Engine:
             {**self.base_options, **model_options(application)},
         )
 
-    def _application(self, tokens: SoftTokens) -> Application:
-        return make_application(self.denoiser.model, tokens.adapter)
+    def _application(self, tokens: SoftTokens, weight: float | None = None) -> Application:
+        counted = self.weight if weight is None else weight
+        return weighed(self.denoiser.model, tokens, counted)
+
+
+def weighed(model: torch.nn.Module, tokens: SoftTokens, weight: float) -> Application:
+    """The tokens on the model, each counting `weight` times in attention: at 1 as the Apply node
+    has them."""
+    return make_application(model, tokens.adapter, weight, strength_as="attention")
 
 
 def prepare(denoiser: Denoiser, batch: Batch, latents: Tensor, texts: Sequence[Any]) -> Task:

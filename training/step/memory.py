@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from ...injection import make_application, model_options
+from ...injection import model_options
 from ..model.denoiser import Denoiser, Text
 from ..model.joint_blocks import training_options
 from ..model.soft_tokens import SoftTokens
 from .batches import Batch
-from .engine import prepare
+from .engine import prepare, weighed
 
 _SHARE = 0.7
 """Of the free memory for activations; the backward pass needs some besides."""
@@ -62,7 +62,12 @@ def affordable(device: torch.device, prediction: int, most: int) -> int:
 
 
 def saved_bytes(
-    denoiser: Denoiser, live: SoftTokens, latent: torch.Tensor, text: Text, checkpointing: bool
+    denoiser: Denoiser,
+    live: SoftTokens,
+    latent: torch.Tensor,
+    text: Text,
+    checkpointing: bool,
+    weight: float = 1.0,
 ) -> int:
     """Bytes that autograd keeps of one prediction, weights not counted."""
     batch = Batch((0,), ("",), ((0,),), denoiser.timesteps // 2, torch.zeros_like(latent))
@@ -78,7 +83,7 @@ def saved_bytes(
 
     options = {
         **training_options(denoiser.model, checkpointing),
-        **model_options(make_application(denoiser.model, live.adapter)),
+        **model_options(weighed(denoiser.model, live, weight)),
     }
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         prediction = denoiser.predict(

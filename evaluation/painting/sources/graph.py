@@ -42,6 +42,7 @@ _SETTINGS = {"strength", "strength_model", "layers", "start_percent", "end_perce
 _LONGEST = 2000
 """Characters that the manifest takes in one text."""
 WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl", ".gguf")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,12 @@ def _models(graph: Graph, node: str, nodes: Collection[str]) -> Iterator[Model]:
 
 
 def find(name: str, value: Any) -> tuple[str, list[Path]] | None:
-    """The folder's name and the files of a value that names a model file; None where it does not.
+    """The folder's name and the files of a value that names a file; None where it does not.
 
     name: the input's. An adapter may have a second file beside it, with its offsets.
     """
+    if isinstance(value, str) and value.lower().endswith(PICTURES):
+        return _picture(value)
     if not isinstance(value, str) or not value.lower().endswith(WEIGHTS):
         return None
     known = _FOLDERS.get(name)
@@ -122,6 +125,13 @@ def find(name: str, value: Any) -> tuple[str, list[Path]] | None:
         if path is not None:
             return folder, [path, *_partners(folder, path)]
     return None
+
+
+def _picture(name: str) -> tuple[str, list[Path]] | None:
+    """A file in ComfyUI's input folder, such as LoadImage takes."""
+    folder = Path(os.path.abspath(folder_paths.get_input_directory()))
+    path = Path(os.path.abspath(folder / name))
+    return ("input", [path]) if path.is_relative_to(folder) and path.is_file() else None
 
 
 def _in_folder(folder: str, name: str) -> Path | None:

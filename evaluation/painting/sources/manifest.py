@@ -19,20 +19,18 @@ from ..arms import Arm
 from . import graph as graphs
 from .hashes import sha256_of
 
-PILOT = "pilot.toml"
 _BASES = ("checkpoint", "model")
 
 
 def describe(
     name: str,
-    folder: Path,
     arms: Sequence[Arm],
     made: Mapping[str, graphs.Made],
     prompts: Sequence[Prompt],
     seeds: Sequence[int],
     sampling: Sampling,
 ) -> Manifest:
-    """The manifest of a trial that is painted now in this folder. made: by the arms' names."""
+    """The manifest of a trial that is painted now. made: by the arms' names."""
     return Manifest(
         name=name,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -41,7 +39,6 @@ def describe(
         prompts=tuple(prompts),
         seeds=tuple(seeds),
         sampling=sampling,
-        pilot=_pilot(folder),
     )
 
 
@@ -52,15 +49,10 @@ def host() -> dict[str, str]:
     return {"comfyui": comfyui_version.__version__, "torch": torch.__version__}
 
 
-def _pilot(folder: Path) -> str | None:
-    path = folder / PILOT
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
 def _arm(arm: Arm, made: graphs.Made) -> trial.Arm:
     models = made.models
     if not any(model.kind in _BASES for model in models):
-        models = (*_loaded(arm.model), *models)
+        models = (*loaded_from(arm.model), *models)
     details = {"settings": made.settings, "precision": str(arm.model.model_dtype())}
     unknown = " ".join(_unknown(arm, models))
     if unknown:
@@ -68,7 +60,7 @@ def _arm(arm: Arm, made: graphs.Made) -> trial.Arm:
     return trial.Arm(arm.name, models, details)
 
 
-def _loaded(model: Any) -> tuple[Model, ...]:
+def loaded_from(model: Any) -> tuple[Model, ...]:
     """The file a model says it was loaded from, as newer versions of ComfyUI have it."""
     _, arguments, *_ = getattr(model, "cached_patcher_init", None) or (None, ())
     named = [v for v in arguments if isinstance(v, str) and v.lower().endswith(graphs.WEIGHTS)]
@@ -88,12 +80,12 @@ def _unknown(arm: Arm, models: Sequence[Model]) -> list[str]:
         )
     applied = arm.model.model_options["transformer_options"].get("patches", {}).get("softrepa", [])
     if len(applied) > kinds.count("adapter"):
-        hashes = ", ".join(_content(application.adapter) for application in applied)
+        hashes = ", ".join(content_of(application.adapter) for application in applied)
         told.append(f"Its adapters come from files that are not all known; tokens: {hashes}.")
     return told
 
 
-def _content(adapter: Any) -> str:
+def content_of(adapter: Any) -> str:
     """The start of a hash of what an adapter in memory adds."""
     digest = hashlib.sha256()
     for tensor in (adapter.tokens, adapter.offsets):
@@ -103,7 +95,7 @@ def _content(adapter: Any) -> str:
 
 
 def arm_names(given: str, made: Sequence[graphs.Made]) -> list[str]:
-    """A name for each arm: the lines given, and after what it is made of where there is none."""
+    """A name for each arm: the lines given, and after what is on its model where there is none."""
     lines = [line.strip() for line in given.splitlines() if line.strip()][: len(made)]
     names = list(lines)
     for one in made[len(lines) :]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 WEIGHTS = Weights(
     ("clip-vit-large-patch14.safetensors", "clip-vit-large-patch14"),
     "openai/clip-vit-large-patch14",
-    "model.safetensors, 1.7 GB",
-    "not stated by its authors; code MIT",
+    "1.7 GB",
+    "model.safetensors",
     ("text_encoders", "clip_vision"),
 )
 

@@ -27,8 +27,8 @@ WEIGHTS = Weights(
     ("owlv2-large-patch14-ensemble", "owlv2-base-patch16-ensemble", "grounding-dino-base",
      "grounding-dino-tiny"),
     "google/owlv2-large-patch14-ensemble",
-    "the whole folder, 1.8 GB; or IDEA-Research/grounding-dino-base, 0.9 GB",
-    "Apache-2.0",
+    "1.8 GB",
+    besides="IDEA-Research/grounding-dino-base (0.9 GB) will do, too.",
 )  # fmt: skip
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 UNIT = "cosine, as HPSv2's authors report, about 0.2 to 0.35; people's preference"
 WEIGHTS = Weights(
-    ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt"), "xswu/HPSv2", "2 GB", "Apache-2.0"
+    ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt"),
+    "xswu/HPSv2",
+    "2 GB",
+    "HPS_v2.1_compressed.pt",
 )
 
 

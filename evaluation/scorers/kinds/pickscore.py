@@ -17,8 +17,8 @@ UNIT = "exp(logit scale) · cosine, about 15 to 27; people's preference"
 WEIGHTS = Weights(
     ("PickScore_v1.safetensors", "PickScore_v1"),
     "yuvalkirstain/PickScore_v1",
-    "model.safetensors, 3.9 GB",
-    "none stated",
+    "3.9 GB",
+    "model.safetensors",
 )
 
 

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 UNIT = "sigmoid of the pair's logit: the chance that text and picture belong together; 0 to 1"
 LENGTH = 64
-WEIGHTS = Weights(
-    ("siglip2-so400m-patch14-384",),
-    "google/siglip2-so400m-patch14-384",
-    "the whole folder, 4.5 GB",
-    "Apache-2.0",
-)
+WEIGHTS = Weights(("siglip2-so400m-patch14-384",), "google/siglip2-so400m-patch14-384", "4.5 GB")
 
 
 class SigLIP2:

@@ -21,8 +21,8 @@ DESCRIBE = "Describe this picture in one sentence."
 WEIGHTS = Weights(
     ("Qwen3-VL-4B-Instruct", "Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL-3B-Instruct"),
     "Qwen/Qwen3-VL-4B-Instruct",
-    "the whole folder, 8.9 GB; or any other vision-language model that transformers loads",
-    "Apache-2.0",
+    "8.9 GB",
+    besides="Any other vision-language model that transformers loads will do: name its folder.",
 )
 Read = Callable[[Any, Sequence[Any], Sequence[str]], list[float]]
 

@@ -17,6 +17,8 @@ from .managed import Managed
 if TYPE_CHECKING:
     from ..scorer import Picture
 
+_MEMORY = 1 << 30
+"""Bytes that a picture of 960 pixels may take besides the weights."""
 Queries = Sequence[tuple[str, str | None]]
 """(name, colour or None)."""
 
@@ -42,7 +44,7 @@ class Detector:
     @torch.inference_mode()
     def find(self, pictures: Sequence[Picture], queries: Sequence[Queries]) -> list[list[Found]]:
         """The objects of each picture, of those it is searched for."""
-        device = self._managed.ready()
+        device = self._managed.ready(len(pictures) * _MEMORY)
         asked = [[_words(*query) for query in each] for each in queries]
         images = [Image.fromarray(picture) for picture in pictures]
         scores, boxes = self._read(self._model, self._processor, images, asked, device)

@@ -24,7 +24,7 @@ class TransformersClip:
     def __init__(self, path: Path, rounded: bool) -> None:
         state, config = read(path)
         model = CLIPModel(config).float()
-        missing = model.load_state_dict(state, strict=False).missing_keys
+        missing = model.load_state_dict(state, strict=False, assign=True).missing_keys
         missing = [key for key in missing if not key.endswith("position_ids")]
         if missing:
             raise ScorerError(f"{path} is no whole CLIP: it lacks {missing[0]}.")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _ADDS_IMAGE_ITSELF = ("blip-2", "instructblip")
 _PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
-"""Inputs with an entry a token, which grow with an answer; zero for plain text but the first two.
-"""
+"""Inputs with an entry a token, which grow with an answer. The kinds of tokens are 0 for text."""
+_MEMORY = 1 << 30
+"""Bytes that a picture may take besides the weights, mostly as tokens' chances."""
 
 
 class VisionLanguage:
@@ -76,7 +77,7 @@ class VisionLanguage:
     ) -> torch.Tensor:
         """(B, count, vocabulary) float32: what comes first after the question, and after each
         token of the answer."""
-        device = self._managed.ready()
+        device = self._managed.ready(len(pictures) * _MEMORY)
         inputs = self._inputs(pictures, questions)
         if self._model.config.is_encoder_decoder:
             start = self._model.config.decoder_start_token_id

@@ -20,6 +20,7 @@ from comfyui_softrepa.evaluation.errors import TrialError
 from comfyui_softrepa.evaluation.painting import request
 from comfyui_softrepa.evaluation.trial import records
 from comfyui_softrepa.tests.evaluation.painting import studio
+from comfyui_softrepa.tests.evaluation.plans import plan
 from PIL import Image
 
 EVERYTHING = 8
@@ -143,7 +144,9 @@ def test_progress_and_previews_are_comfyuis(loaded, tmp_path, monkeypatch):
     assert values == sorted(values) and values[-1] == EVERYTHING * 2
     assert {total for _, total, _ in seen} == {EVERYTHING * 2}
     previews = [preview for _, _, preview in seen if preview is not None]
-    assert len(previews) == EVERYTHING * 2 and previews[0][0] == "JPEG"
+    assert len(previews) == EVERYTHING * (2 + 1)  # each step, and the picture itself
+    last = Image.open(tmp_path / "t" / "pictures" / "soft" / "0002-2.png")
+    assert previews[-1][1].tobytes() == last.convert("RGB").tobytes()
 
 
 def test_a_full_disk_is_told_and_gone_on_with(loaded, whole, tmp_path, monkeypatch):
@@ -185,6 +188,21 @@ def test_a_trial_from_another_machine_is_refused(loaded, painted):
     with pytest.raises(TrialError, match=r"differs in host.torch \(\"2.0.1\" in the trial"):
         loaded.paint(painted)
     assert len(studio.pixels(painted)) == EVERYTHING - 1
+
+
+def test_a_pilots_plan_is_fixed_with_the_first_picture(loaded, tmp_path):
+    folder = tmp_path / "t"
+    folder.mkdir()
+    written = plan(folder / "pilot.toml", ("go = 0.6", "go = 6"))
+    with pytest.raises(TrialError, match="go must be from 0 to 1"):
+        loaded.paint(folder)
+    plan(written)
+    begun, painted = loaded.paint(folder, cells=lambda trial: trial.missing()[:1])
+    assert painted == 1
+    assert begun.manifest.pilot == hashlib.sha256(written.read_bytes()).hexdigest()
+    plan(written, ("planned = 54", "planned = 5"))
+    with pytest.raises(TrialError, match="differs in pilot"):
+        loaded.paint(folder)
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": 1}', "[" * 100_000, "x" * (9 << 20)])
@@ -302,3 +320,30 @@ def test_bad_inputs_are_told_before_anything_runs(inputs, reason):
     given = {"name": None, "prompts": None, "seeds": None, "arm_names": None}
     told = request.objection(*({**given, **{k: [v] for k, v in inputs.items()}}).values())
     assert isinstance(told, str) and reason in told
+
+
+def test_a_sampler_that_is_none_and_odd_sizes_are_told(loaded, tmp_path):
+    for wrong, reason in (
+        ({"sampler_name": "eular"}, "no sampler_name 'eular'"),
+        ({"scheduler": "none"}, "no scheduler 'none'"),
+        ({"width": 60}, "width must be a multiple of 8"),
+    ):
+        with pytest.raises(TrialError, match=reason):
+            loaded.with_(**wrong).paint(tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_arms_with_loras_change_seldom(loaded, whole, tmp_path, monkeypatch):
+    """A LoRA of zeros: the base's pictures, painted arm by arm."""
+    key = "diffusion_model.joint_blocks.0.context_block.mlp.fc1.weight"
+    patched = loaded.inputs["model_1"][0].clone()
+    assert patched.add_patches({key: (torch.zeros(()),)}, 0.0) == [key]
+    asked = loaded.with_(arm_names="bare\nlora")
+    asked.inputs["model_2"] = [patched]
+    folder, order = tmp_path / "t", []
+    asked.paint(folder, told=lambda done, all: order.append(_newest(folder)))
+    assert ["/lora/" in path for path in order] == [False] * 4 + [True] * 4
+    seen = studio.pixels(folder)
+    assert {k: v for k, v in seen.items() if k.startswith("bare/")} == {
+        k: v for k, v in studio.pixels(whole).items() if k.startswith("bare/")
+    }

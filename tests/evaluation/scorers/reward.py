@@ -1,16 +1,83 @@
-"""ImageReward's forward in plain torch, from the published description; nothing of the scorer's."""
+"""ImageReward: a small file as its authors' code writes it, and its forward in plain torch.
+
+From the published description; nothing of the scorer's own.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from comfyui_softrepa.tests.evaluation.scorers.tiny import WORDS
 from PIL import Image
 from torch.nn import functional as F
 
 State = dict[str, torch.Tensor]
 HEAD = 64
+
+
+def bert_words(path: Path) -> Path:
+    """A vocab.txt with the five tokens that BERT has besides words."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(map(str.lower, WORDS))]
+    path.write_text("\n".join(words) + "\n")
+    return path
+
+
+def write(folder: Path) -> dict[str, torch.Tensor]:
+    """ImageReward.pt as its authors' code names it, two layers deep, and vocab.txt beside it."""
+    folder.mkdir(exist_ok=True)
+    bert_words(folder / "vocab.txt")
+    count = len((folder / "vocab.txt").read_text().split())
+    wide, inner, layers = 64, 128, 2
+    shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, 1, wide), "pos_embed": (1, 17, wide),
+        "patch_embed.proj.weight": (wide, 3, 8, 8), "patch_embed.proj.bias": (wide,),
+        "norm.weight": (wide,), "norm.bias": (wide,)}  # fmt: skip
+    for at in range(layers):
+        shapes |= _matrix(f"blocks.{at}.attn.qkv", 3 * wide, wide)
+        shapes |= _matrix(f"blocks.{at}.attn.proj", wide, wide)
+        shapes |= _matrix(f"blocks.{at}.mlp.fc1", inner, wide)
+        shapes |= _matrix(f"blocks.{at}.mlp.fc2", wide, inner)
+        shapes |= _scale(f"blocks.{at}.norm1", wide) | _scale(f"blocks.{at}.norm2", wide)
+    shapes = {f"blip.visual_encoder.{key}": shape for key, shape in shapes.items()}
+    text: dict[str, tuple[int, ...]] = {"embeddings.word_embeddings.weight": (count, wide),
+        "embeddings.position_embeddings.weight": (64, wide)}  # fmt: skip
+    text |= _scale("embeddings.LayerNorm", wide)
+    for at in range(layers):
+        layer = f"encoder.layer.{at}."
+        for part in ("attention", "crossattention"):
+            for name in ("query", "key", "value"):
+                text |= _matrix(f"{layer}{part}.self.{name}", wide, wide)
+            text |= _matrix(f"{layer}{part}.output.dense", wide, wide)
+            text |= _scale(f"{layer}{part}.output.LayerNorm", wide)
+        text |= _matrix(f"{layer}intermediate.dense", inner, wide)
+        text |= _matrix(f"{layer}output.dense", wide, inner)
+        text |= _scale(f"{layer}output.LayerNorm", wide)
+    shapes |= {f"blip.text_encoder.{key}": shape for key, shape in text.items()}
+    shapes |= _matrix("blip.vision_proj", 16, wide) | _matrix("blip.text_proj", 16, wide)
+    sizes = (wide, 32, 24, 16, 8, 1)
+    for place, (of, to) in zip((0, 2, 4, 6, 7), itertools.pairwise(sizes), strict=True):
+        shapes |= _matrix(f"mlp.layers.{place}", to, of)
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for key, shape in shapes.items():
+        numbers = torch.randn(shape, generator=generator)
+        norm = "norm" in key.lower() and key.endswith("weight")
+        scale = numbers[0].numel() ** -0.5 if len(shape) > 1 else 0.1
+        state[key] = (1.0 if norm else 0.0) + scale * numbers
+    state["blip.text_encoder.embeddings.position_ids"] = torch.arange(64)[None]
+    torch.save(state, folder / "ImageReward.pt")
+    return state
+
+
+def _matrix(name: str, to: int, of: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (to, of), f"{name}.bias": (to,)}
+
+
+def _scale(name: str, wide: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (wide,), f"{name}.bias": (wide,)}
 
 
 def rewards(

@@ -15,7 +15,7 @@ from comfyui_softrepa.evaluation.scorers.objects import (
     relations,
 )
 from comfyui_softrepa.evaluation.trial import Prompt
-from comfyui_softrepa.tests.evaluation.scorers import tiny
+from comfyui_softrepa.tests.evaluation.scorers import tiny, tiny_detectors
 from PIL import Image
 
 
@@ -81,13 +81,13 @@ QUERIES = [[("apple", None), ("dog", None), ("cup", None)], [("red apple", None)
 @pytest.fixture(scope="module")
 def owl(tmp_path_factory):
     folder = tmp_path_factory.mktemp("owl")
-    return tiny.owl(folder), folder
+    return tiny_detectors.owl(folder), folder
 
 
 @pytest.fixture(scope="module")
 def dino(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dino")
-    return tiny.dino(folder), folder
+    return tiny_detectors.dino(folder), folder
 
 
 def as_found(result: dict, texts: list[str]) -> list[Found]:

@@ -22,10 +22,13 @@ def clip(tmp_path_factory):
     """A folder of scorers with a small CLIP in it, and ComfyUI told of it."""
     folder = tmp_path_factory.mktemp("scorers")
     tiny.clip(folder / "clip-vit-large-patch14")
-    weights.register_folder()
+    with pytest.MonkeyPatch.context() as patch:
+        # The folder that this makes is not to stay in the ComfyUI under test.
+        patch.setattr(folder_paths, "models_dir", str(folder / "models"))
+        weights.register_folder()
     folder_paths.add_model_folder_path(weights.FOLDER, str(folder), is_default=True)
     yield folder / "clip-vit-large-patch14"
-    folder_paths.folder_names_and_paths[weights.FOLDER][0].remove(str(folder))
+    del folder_paths.folder_names_and_paths[weights.FOLDER]
 
 
 def test_what_is_chosen_is_loaded(clip):

@@ -40,7 +40,7 @@ def test_siglip_is_the_chance_of_the_pair(tmp_path):
 
 
 def test_image_reward_is_the_published_network(tmp_path):
-    state = tiny.image_reward(tmp_path)
+    state = reward.write(tmp_path)
     scorer = load("imagereward", str(tmp_path / "ImageReward.pt"))
     pictures = tiny.pictures(4, 48, 70)
     found = scorer.score(pictures, TEXTS)
@@ -54,7 +54,7 @@ def test_image_reward_is_the_published_network(tmp_path):
 
 
 def test_image_reward_says_what_is_missing(tmp_path):
-    tiny.image_reward(tmp_path)
+    reward.write(tmp_path)
     torch.save({"blip.visual_encoder.norm.weight": torch.ones(4)}, tmp_path / "other.pt")
     with pytest.raises(ScorerError, match="is no ImageReward"):
         load("imagereward", str(tmp_path / "other.pt"))
@@ -107,6 +107,17 @@ def test_the_likelihood_is_of_the_text_alone(llava):
     assert alone(scorer, pictures) == pytest.approx(found, rel=1e-4)
     with pytest.raises(ScorerError, match="empty text"):
         scorer.score(pictures[:1], [""])
+
+
+def test_pictures_of_any_size_in_one_batch(tmp_path):
+    """Each is as many tokens as it is large, and padding tells nothing."""
+    tiny.qwen(tmp_path)
+    pictures = [*tiny.pictures(2), *tiny.pictures(1, 32, 64), *tiny.pictures(1, 64, 40)]
+    for name in ("vqa", "vqa_likelihood"):
+        scorer = load(name, str(tmp_path))
+        found = scorer.score(pictures, TEXTS)
+        assert alone(scorer, pictures) == pytest.approx(found, rel=1e-4)
+        assert len(set(found)) == len(found)
 
 
 def test_a_folder_of_another_model_is_one_sentence(tmp_path, llava):

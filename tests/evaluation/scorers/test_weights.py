@@ -26,7 +26,7 @@ def put(path, content: bytes = b"weights"):
     return path
 
 
-def test_what_is_missing_is_said_in_one_sentence_for_every_scorer(models):
+def test_what_is_missing_is_said_in_one_line_for_every_scorer(models):
     for kind in SCORERS.values():
         if not kind.weights:
             continue
@@ -36,6 +36,7 @@ def test_what_is_missing_is_said_in_one_sentence_for_every_scorer(models):
         wanted = (kind.name, kind.weights.names[0], kind.weights.source, kind.weights.size,
                   str(models / "softrepa_scorers"))  # fmt: skip
         assert all(part in said for part in wanted) and "\n" not in said
+        assert kind.weights.file is None or kind.weights.file in said
         with pytest.raises(ScorerError, match=r'no "mine\.safetensors"'):
             weights.find(kind, "mine.safetensors")
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any
 
-import comfy.sd1_clip
 import numpy as np
 import torch
+import transformers
 from safetensors.torch import save_file
 from transformers import (
-    BertTokenizerFast,
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
-    CLIPTokenizer,
-    GroundingDinoConfig,
-    GroundingDinoForObjectDetection,
-    GroundingDinoImageProcessor,
-    GroundingDinoProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
-    Owlv2Config,
-    Owlv2ForObjectDetection,
-    Owlv2ImageProcessor,
-    Owlv2Processor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2TokenizerFast,
+    Qwen2VLImageProcessor,
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
@@ -42,6 +36,12 @@ WORDS = (
     "Yes No red orange yellow green blue purple pink brown black white apple dog cup two three . ? "
     'Does " Please Describe USER ASSISTANT :'
 ).split()
+
+LLAVA_TEMPLATE = (
+    "{% for turn in messages %}USER : {% for part in turn.content %}"
+    "{% if part.type == 'image' %}<image> {% else %}{{ part.text }} {% endif %}{% endfor %}"
+    "{% endfor %}ASSISTANT :"
+)
 
 
 def pictures(count: int, height: int = 48, width: int = 48, seed: int = 0) -> list[np.ndarray]:
@@ -158,115 +158,40 @@ def llava(folder: Path) -> LlavaForConditionalGeneration:
     )  # fmt: skip
     model = randomised(LlavaForConditionalGeneration(config))
     model.save_pretrained(folder)
-    template = (
-        "{% for turn in messages %}USER : {% for part in turn.content %}"
-        "{% if part.type == 'image' %}<image> {% else %}{{ part.text }} {% endif %}{% endfor %}"
-        "{% endfor %}ASSISTANT :"
-    )
     LlavaProcessor(
         CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
         words, patch_size=8, vision_feature_select_strategy="default",
-        num_additional_image_tokens=1, chat_template=template,
+        num_additional_image_tokens=1, chat_template=LLAVA_TEMPLATE,
     ).save_pretrained(folder)  # fmt: skip
     return model
 
 
-def owl(folder: Path) -> Owlv2ForObjectDetection:
-    """For pictures of 32, 16 boxes."""
-    config = Owlv2Config(
-        text_config={**SMALL, "max_position_embeddings": 16},
-        vision_config={**SMALL, "image_size": 32, "patch_size": 8},
-        projection_dim=32,
-    )
-    model = randomised(Owlv2ForObjectDetection(config))
-    model.save_pretrained(folder)
-    images = Owlv2ImageProcessor(size={"height": 32, "width": 32})
-    beside = Path(comfy.sd1_clip.__file__).parent / "sd1_tokenizer"
-    words = CLIPTokenizer.from_pretrained(beside, model_max_length=16)
-    Owlv2Processor(images, words).save_pretrained(folder)
-    return model
-
-
-def bert_words(path: Path) -> Path:
-    """A vocab.txt with the five tokens that BERT has besides words."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(map(str.lower, WORDS))]
-    path.write_text("\n".join(words) + "\n")
-    return path
-
-
-def dino(folder: Path) -> GroundingDinoForObjectDetection:
-    """A Swin and a BERT of the smallest shape, 20 queries."""
-    folder.mkdir(exist_ok=True)
-    words = BertTokenizerFast(str(bert_words(folder / "vocab.txt")))
-    config = GroundingDinoConfig(
-        backbone_config={"model_type": "swin", "embed_dim": 8, "depths": [1, 1, 1, 1],
-                         "num_heads": [1, 1, 2, 2], "window_size": 4, "image_size": 64,
-                         "out_features": ["stage2", "stage3", "stage4"],
-                         "out_indices": [2, 3, 4]},
-        text_config={"model_type": "bert", **SMALL, "vocab_size": len(words)},
-        d_model=64, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, num_queries=20,
-        max_text_len=64,
-    )  # fmt: skip
-    model = GroundingDinoForObjectDetection(config).eval()
-    model.save_pretrained(folder)
-    images = GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
-    GroundingDinoProcessor(images, words).save_pretrained(folder)
-    return model
-
-
-def image_reward(folder: Path) -> dict[str, torch.Tensor]:
-    """ImageReward.pt as its authors' code names it, two layers deep, and vocab.txt beside it."""
-    folder.mkdir(exist_ok=True)
-    bert_words(folder / "vocab.txt")
-    count = len((folder / "vocab.txt").read_text().split())
-    wide, inner, layers = 64, 128, 2
-    shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, 1, wide), "pos_embed": (1, 17, wide),
-        "patch_embed.proj.weight": (wide, 3, 8, 8), "patch_embed.proj.bias": (wide,),
-        "norm.weight": (wide,), "norm.bias": (wide,)}  # fmt: skip
-    for at in range(layers):
-        shapes |= _linear(f"blocks.{at}.attn.qkv", 3 * wide, wide)
-        shapes |= _linear(f"blocks.{at}.attn.proj", wide, wide)
-        shapes |= _linear(f"blocks.{at}.mlp.fc1", inner, wide)
-        shapes |= _linear(f"blocks.{at}.mlp.fc2", wide, inner)
-        shapes |= _norm(f"blocks.{at}.norm1", wide) | _norm(f"blocks.{at}.norm2", wide)
-    shapes = {f"blip.visual_encoder.{key}": shape for key, shape in shapes.items()}
-    text: dict[str, tuple[int, ...]] = {"embeddings.word_embeddings.weight": (count, wide),
-        "embeddings.position_embeddings.weight": (64, wide)}  # fmt: skip
-    text |= _norm("embeddings.LayerNorm", wide)
-    for at in range(layers):
-        layer = f"encoder.layer.{at}."
-        for part in ("attention", "crossattention"):
-            for name in ("query", "key", "value"):
-                text |= _linear(f"{layer}{part}.self.{name}", wide, wide)
-            text |= _linear(f"{layer}{part}.output.dense", wide, wide)
-            text |= _norm(f"{layer}{part}.output.LayerNorm", wide)
-        text |= _linear(f"{layer}intermediate.dense", inner, wide)
-        text |= _linear(f"{layer}output.dense", wide, inner)
-        text |= _norm(f"{layer}output.LayerNorm", wide)
-    shapes |= {f"blip.text_encoder.{key}": shape for key, shape in text.items()}
-    shapes |= _linear("blip.vision_proj", 16, wide) | _linear("blip.text_proj", 16, wide)
-    sizes = (wide, 32, 24, 16, 8, 1)
-    for place, (of, to) in zip((0, 2, 4, 6, 7), itertools.pairwise(sizes), strict=True):
-        shapes |= _linear(f"mlp.layers.{place}", to, of)
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for key, shape in shapes.items():
-        numbers = torch.randn(shape, generator=generator)
-        norm = "norm" in key.lower() and key.endswith("weight")
-        scale = numbers[0].numel() ** -0.5 if len(shape) > 1 else 0.1
-        state[key] = (1.0 if norm else 0.0) + scale * numbers
-    state["blip.text_encoder.embeddings.position_ids"] = torch.arange(64)[None]
-    torch.save(state, folder / "ImageReward.pt")
-    return state
-
-
-def _linear(name: str, to: int, of: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (to, of), f"{name}.bias": (to,)}
-
-
-def _norm(name: str, wide: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (wide,), f"{name}.bias": (wide,)}
+def qwen(folder: Path) -> None:
+    """A Qwen2.5-VL, which cuts each picture into as many tokens as it is large."""
+    kinds = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+    words = tokenizer(*kinds)
+    text = {**SMALL, "num_key_value_heads": 2, "vocab_size": len(words),
+            "rope_scaling": {"type": "mrope", "rope_type": "default",
+                             "mrope_section": [2, 3, 3]}}  # fmt: skip
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2,
+              "out_hidden_size": 32, "patch_size": 8, "window_size": 32,
+              "fullatt_block_indexes": [1]}  # fmt: skip
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    ids = {name: words.convert_tokens_to_ids(kind) for name, kind in zip(names, kinds, strict=True)}
+    parts = [Qwen2VLImageProcessor(patch_size=8, min_pixels=32 * 32, max_pixels=64 * 64)]
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **ids)
+        parts += [words, transformers.Qwen2VLVideoProcessor(patch_size=8)]
+    else:
+        config = Qwen2_5_VLConfig(vision_config=vision, **text, **ids)
+        kept = words.backend_tokenizer
+        words = Qwen2TokenizerFast(tokenizer_object=kept, pad_token="<pad>", unk_token="<unk>")
+        parts += [words]
+    words.image_token, words.video_token = kinds[:2]
+    randomised(Qwen2_5_VLForConditionalGeneration(config)).save_pretrained(folder)
+    picture = "<|vision_start|><|image_pad|><|vision_end|> "
+    template = LLAVA_TEMPLATE.replace("<image> ", picture)
+    Qwen2_5_VLProcessor(*parts, chat_template=template).save_pretrained(folder)
 
 
 def without(folder: Path, key: str) -> Path:

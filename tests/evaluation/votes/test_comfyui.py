@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from comfyui_softrepa.evaluation.votes.store import read_votes
+from comfyui_softrepa.tests.evaluation.votes.follower import await_votes, open_page, vote
 from comfyui_softrepa.tests.evaluation.votes.served import Client, ask
 from comfyui_softrepa.tests.evaluation.votes.test_hostile import said
-from comfyui_softrepa.tests.evaluation.votes.test_page import await_votes, open_page, vote
 from playwright.sync_api import expect
 
 JSON = {"Content-Type": "application/json"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...model.soft_tokens import SoftTokens
+from ...step.strengths import recommended
 from . import plot
 from .adapter import Output, metadata, write_adapter
 from .log import read_log
@@ -41,6 +42,7 @@ class Saving:
             **self.run,
             "skipped_steps": progress.skipped or None,
             "changes": "; ".join(progress.changes) or None,
+            **_strengths(progress),
         }
         title = self.output.adapter.stem
         described = metadata(told, title, progress.started, progress.step, self.labels)
@@ -49,3 +51,12 @@ class Saving:
         except OSError as error:
             error.filename = str(path)  # the name a user knows
             raise
+
+
+def _strengths(progress: Progress) -> dict[str, str]:
+    """What the held-out pairs say of strengths, where they were asked."""
+    best = recommended(progress.strengths)
+    if best is None:
+        return {}
+    measured = ", ".join(f"{strength}: {loss:.6g}" for strength, loss in progress.strengths.items())
+    return {"strength": best, "strength_as": "attention", "val_loss_by_strength": measured}

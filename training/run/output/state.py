@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class Progress:
     the first step, ISO 8601. best_loss: lowest validation loss so far. greatest_loss, _gradient and
     _tokens: highest training loss, gradient norm and token norm so far; first_tokens: the token
     norm of the first step; the yardsticks for what explodes, 0 where unknown (see `guard`).
-    changes: what was changed on resuming, in words.
+    changes: what was changed on resuming, in words. strengths: held-out loss by strength, once the
+    last step is done.
     """
 
     step: int = 0
@@ -50,6 +51,7 @@ class Progress:
     first_tokens: float = 0.0
     skipped: int = 0
     changes: tuple[str, ...] = ()
+    strengths: dict[str, float] = field(default_factory=dict)
 
     def copy(self) -> Progress:
         """A value of its own, for a step that comes later."""
@@ -111,7 +113,8 @@ def read_run(path: Path) -> tuple[Progress, dict[str, Any]]:
             training = json.loads(file.metadata()["training"])
         progress = Progress(**training["progress"])
         progress.changes = tuple(progress.changes)
-        return progress, training["run"]
+        # A state of before there was --train-weight is of a run with 1.
+        return progress, {"train_weight": 1.0, **training["run"]}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path.name} is not a training state ({error}): delete it and start again."
