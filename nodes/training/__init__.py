@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
+from .settings import SoftREPATrainSettings
 from .train import SoftREPATrain
 
-TRAINING_NODES: list[type[io.ComfyNode]] = [SoftREPATrain]
+TRAINING_NODES: list[type[io.ComfyNode]] = [SoftREPATrain, SoftREPATrainSettings]

@@ -14,9 +14,14 @@ from torch import Tensor
 from ...training.errors import BadInput
 
 
+def input_folder() -> Path:
+    """ComfyUI's own."""
+    return Path(folder_paths.get_input_directory())
+
+
 def folder_named(name: str) -> Path:
     """The folder of this name below ComfyUI's input. Raises BadInput where there is none."""
-    root = Path(folder_paths.get_input_directory())
+    root = input_folder()
     parts = [part for part in name.strip().replace("\\", "/").split("/") if part]
     path = root.joinpath(*parts)
     outside = os.path.isabs(name) or ".." in parts or any(":" in part for part in parts)

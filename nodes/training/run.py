@@ -51,9 +51,9 @@ def train(request: Request) -> tuple[Adapter, Output]:
         with torch.inference_mode(False), torch.enable_grad():
             output = _train(request)
         return files.read(output.adapter), output
-    except Interrupted:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        raise
+    except Interrupted as error:
+        comfy.model_management.interrupt_current_processing(False)
+        raise comfy.model_management.InterruptProcessingException from error
     except (BadInput, Diverged, OutOfMemory) as error:
         raise TrainingError(worded(str(error))) from error
     except OSError as error:
@@ -79,7 +79,7 @@ def _train(request: Request) -> Output:
     base = given.Given(
         request.model, request.clip, request.vae, _identified(request), watch.encoded
     )
-    run(settings, Host(base, Interrupt(), watch.step))
+    run(settings, Host(base, Interrupt(), watch.step, watch.show))
     return output
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import torch
 from comfy_api.v0_0_2 import io, ui
+from comfy_execution.graph import ExecutionBlocker
 from PIL import Image
 
 from ...training.errors import BadInput
@@ -35,6 +36,11 @@ class SoftREPATrain(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="curve", tooltip="Loss and accuracy over the steps of the run."
+                ),
+                io.Image.Output(
+                    display_name="previews",
+                    tooltip="The previews as one strip: a row a prompt, a column a step, the bare "
+                    "model's first. Without previews, nothing that needs it runs.",
                 ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id],
@@ -80,7 +86,10 @@ class SoftREPATrain(io.ComfyNode):
         )
         adapter, output = train(request)
         curve = _picture(output.plot)
-        return io.NodeOutput(adapter, curve, ui=ui.PreviewImage(curve, cls=cls))
+        strip = ExecutionBlocker(None)
+        if output.previews.is_file():
+            strip = _picture(output.previews)
+        return io.NodeOutput(adapter, curve, strip, ui=ui.PreviewImage(curve, cls=cls))
 
 
 def _data(given: dict[str, Any]) -> Path:
@@ -108,9 +117,16 @@ def _flags(given: dict[str, Any], data: Path) -> list[str]:
         *([f"--resolution={resolution}"] if resolution else []),
         f"--seed={given['seed']}",
         f"--val-fraction={given['validation']!r}",
+        f"--preview-every={given.get('preview_every', 0)}",
+        *(f"--preview-prompts={line}" for line in _lines(given.get("preview_prompts", ""))),
         *([] if "--overwrite" in further else ["--resume"]),
         *further,
     ]
+
+
+def _lines(text: str) -> list[str]:
+    # A line is a prompt here, never a file.
+    return [f"{line.strip()} " for line in text.splitlines() if line.strip()]
 
 
 def _picture(path: Path) -> torch.Tensor:
@@ -222,5 +238,21 @@ def _optional() -> list[io.Input]:
         ),
         SoftREPATrainSettings.Input(
             "settings", optional=True, tooltip="All else that the trainer can be told."
+        ),
+        io.Int.Input(
+            "preview_every",
+            default=100,
+            min=0,
+            max=1_000_000,
+            optional=True,
+            tooltip="Steps between previews, painted without and with the adapter at equal seeds. "
+            "0: none.",
+        ),
+        io.String.Input(
+            "preview_prompts",
+            default="",
+            multiline=True,
+            optional=True,
+            tooltip="What to paint, a prompt a line. Empty: two captions of the pictures.",
         ),
     ]

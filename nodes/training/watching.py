@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +12,11 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
+from PIL import Image
 from server import PromptServer
 
 EVENT = "softrepa.train"
-"""Our message to the page: {node, step, steps, left, said, curve: {loss, accuracy, val_loss,
+"""Our message to the page: {node, step, steps, said, previews, curve: {loss, accuracy, val_loss,
 val_accuracy: [[step, value], …]}}. Each holds the whole curve, so that a page that was opened in
 the meantime lacks nothing."""
 _SECONDS = 0.5
@@ -24,7 +27,9 @@ _CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class Interrupt:
-    """ComfyUI's own interrupt as a `training.run.host.Stopping`."""
+    """ComfyUI's own interrupt as a `training.run.host.Stopping`; its attention raises it too."""
+
+    exceptions = (comfy.model_management.InterruptProcessingException,)
 
     @property
     def asked(self) -> bool:
@@ -46,6 +51,7 @@ class Watch:
         self._bar = comfy.utils.ProgressBar(steps)
         self._began = self._sent = time.monotonic()
         self._encoded: dict[str, int] = {}
+        self._strip, self._last, self._said = "", self._first, ""
 
     def encoded(self, count: int, what: str) -> None:
         """So many pictures or captions more have gone through VAE or text encoder."""
@@ -66,15 +72,22 @@ class Watch:
             left = (now - self._began) / max(1, step - self._first) * (self._steps - step)
             self._send(step, f"step {step} of {self._steps}, {_duration(left)} left")
 
+    def show(self, strip: Image.Image) -> None:
+        """The previews, as far as they are painted."""
+        content = io.BytesIO()
+        strip.save(content, "JPEG", quality=80)
+        self._strip = f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+        self._send(self._last, self._said)
+
     def _send(self, step: int, said: str) -> None:
-        self._sent = time.monotonic()
+        self._sent, self._last, self._said = time.monotonic(), step, said
         server = getattr(PromptServer, "instance", None)
         if server is None:
             return  # nodes called as a library
         server.send_progress_text(said, self._node)
         curve = {name: _thinned(points) for name, points in self._points.items()}
         told = {"node": self._node, "step": step, "steps": self._steps, "said": said}
-        server.send_sync(EVENT, {**told, "curve": curve})
+        server.send_sync(EVENT, {**told, "curve": curve, "previews": self._strip})
 
 
 def _points(entries: list[dict[str, Any]], name: str) -> list[tuple[int, float]]:

@@ -7,28 +7,34 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from PIL import Image
+
 from ..model.base_model import Base
 from .stopping import Stop
 
 
 class Stopping(Protocol):
-    """asked: whether the run is to end after the step at hand, its state saved."""
+    """asked: whether the run is to end after the step at hand, its state saved. exceptions: what
+    may be raised in the midst of a step to the same end; that step is lost then."""
 
     asked: bool
+    exceptions: tuple[type[Exception], ...]
 
     def signals(self, say: Callable[[str], None]) -> AbstractContextManager[None]:
         """Listens in the meantime."""
 
 
-def _unseen(entry: Mapping[str, Any]) -> None:
+def _unseen(shown: Any) -> None:
     return None
 
 
 @dataclass(frozen=True)
 class Host:
     """base: the model to train for, None where the settings name its files. stop: asks a run to
-    end. watch: is shown each step as it is logged, after it was."""
+    end. watch: is shown each step as it is logged, after it was. show: is given the strip of
+    previews as it grows."""
 
     base: Base | None = None
     stop: Stopping = field(default_factory=Stop)
     watch: Callable[[Mapping[str, Any]], object] = _unseen
+    show: Callable[[Image.Image], object] = _unseen

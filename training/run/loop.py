@@ -25,9 +25,11 @@ from ..step.strengths import losses, recommended
 from ..step.validation import validate
 from . import guard
 from .guard import Diverged, Measured
+from .host import Stopping
 from .output.log import Log, Silence
 from .output.saving import Saving
 from .output.state import Checkpoint, Progress
+from .previews import Previews
 from .stopping import Stop
 
 
@@ -40,7 +42,8 @@ class Loop:
     """One run.
 
     text_of: caption -> its encoding. average: the moving average of the tokens, where the objective
-    asks for one. validation: (range name, batch), none for no validation.
+    asks for one. validation: (range name, batch), none for no validation. previews: painted every
+    so many steps and at the end.
     """
 
     engine: Engine
@@ -57,7 +60,9 @@ class Loop:
     save_every: int
     remedies: memory.Remedies
     validation: list[tuple[str, Batch]] = field(default_factory=list)
-    stop: Stop = field(default_factory=Stop)
+    stop: Stopping = field(default_factory=Stop)
+    previews: Previews | None = None
+    preview_every: int = 0
 
     def __post_init__(self) -> None:
         self._good: Checkpoint | None = None
@@ -76,6 +81,9 @@ class Loop:
         except (Diverged, memory.OutOfMemory):
             self.save()
             raise
+        except self.stop.exceptions as error:
+            self.save()
+            raise Interrupted from error
 
     def _train(self, steps: int) -> None:
         while self.progress.step < steps:
@@ -92,6 +100,8 @@ class Loop:
                 entry |= self._validate(last)
             # The log comes before the state: a kill in between only repeats a step.
             self.log.step(**entry, seconds=round(time.monotonic() - began, 4))
+            if self.previews and not interrupted and (last or self._previews_due()):
+                self.previews.paint(self.engine.denoiser, self.live, self.progress.step)
             if interrupted and not last:
                 self._prove()
                 self.save()
@@ -103,6 +113,9 @@ class Loop:
             self.save()
         else:
             raise self._diverged("no batch has a finite loss with the last tokens")
+
+    def _previews_due(self) -> bool:
+        return self.progress.step % self.preview_every == 0
 
     def save(self) -> None:
         """The last good step, where it is not saved yet."""

@@ -31,6 +31,7 @@ from .output.log import Log, Silence
 from .output.saving import Saving
 from .output.state import load_tensors
 from .prepared import Prepared, prepare
+from .previews import Previews
 
 
 def run(settings: Settings, host: Host | None = None) -> None:
@@ -69,6 +70,9 @@ def objective_of(settings: Settings) -> Objective:
 
 def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     settings, output = prepared.settings, prepared.output
+    previews = None
+    if settings.preview_every and processes.first:
+        previews = Previews(prepared, host.show)
     cache = caching.build(
         prepared.pairs,
         prepared.encoder,
@@ -116,6 +120,8 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
         validation=validation_batches(batches, held_out),
         stop=host.stop,
+        previews=previews,
+        preview_every=settings.preview_every,
     )
     try:
         loop.train(settings.steps)

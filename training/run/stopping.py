@@ -11,9 +11,11 @@ from typing import Any
 
 @dataclass
 class Stop:
-    """asked: whether the run is to end after the step at hand; a second signal ends it at once."""
+    """asked: whether the run is to end after the step at hand; a second signal ends it at once.
+    exceptions: what else ends a run, in the midst of a step."""
 
     asked: bool = False
+    exceptions: tuple[type[Exception], ...] = ()
 
     @contextmanager
     def signals(self, say: Callable[[str], None]) -> Iterator[None]:

@@ -23,6 +23,8 @@ _FREE_TO_CHANGE = {
     "micro_batch",
     "checkpointing",
     "save_every",
+    "preview_every",
+    "preview_prompts",
     "resume",
     "overwrite",
     "accept_changed_data",
@@ -96,6 +98,8 @@ class Settings:
     author: str = ""
     thumbnail: Path | None = None
     save_every: int = 100
+    preview_every: int = 0
+    preview_prompts: tuple[str, ...] = ()
     resume: bool = False
     overwrite: bool = False
     accept_changed_data: bool = False

@@ -56,13 +56,18 @@ class Output:
         return self.adapter.with_suffix(".png")
 
     @property
+    def previews(self) -> Path:
+        """The pictures painted while training, as one strip."""
+        return self.adapter.with_suffix(".previews.png")
+
+    @property
     def board(self) -> Path:
         """TensorBoard's folder."""
         return self.adapter.with_suffix(".tensorboard")
 
     def clear(self) -> None:
         """Deletes what another run left under this name, all of it, so that no two are mixed."""
-        for path in (self.state, self.adapter, self.best, self.log, self.plot):
+        for path in (self.state, self.adapter, self.best, self.log, self.plot, self.previews):
             path.unlink(missing_ok=True)
         if self.board.is_dir():
             for events in self.board.glob("events.out.tfevents.*"):
