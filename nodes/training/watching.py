@@ -16,9 +16,9 @@ from PIL import Image
 from server import PromptServer
 
 EVENT = "softrepa.train"
-"""Our message to the page: {node, step, steps, said, previews, curve: {loss, accuracy, val_loss,
-val_accuracy: [[step, value], …]}}. Each holds the whole curve, so that a page that was opened in
-the meantime lacks nothing."""
+"""Our message to the page: {node, step, steps, left, said, previews, curve: {loss, accuracy,
+val_loss, val_accuracy: [[step, value], …]}}. Each holds the whole curve, so that a page that was
+opened in the meantime lacks nothing."""
 _SECONDS = 0.5
 """Between two messages."""
 _POINTS = 120
@@ -51,14 +51,14 @@ class Watch:
         self._bar = comfy.utils.ProgressBar(steps)
         self._began = self._sent = time.monotonic()
         self._encoded: dict[str, int] = {}
-        self._strip, self._last, self._said = "", self._first, ""
+        self._strip, self._last = "", (self._first, None, "")
 
     def encoded(self, count: int, what: str) -> None:
         """So many pictures or captions more have gone through VAE or text encoder."""
         self._encoded[what] = self._encoded.get(what, 0) + count
         self._began = time.monotonic()
         if self._began - self._sent >= _SECONDS:
-            self._send(self._first, f"{self._encoded[what]} {what} encoded")
+            self._send(self._first, None, f"{self._encoded[what]} {what} encoded")
 
     def step(self, entry: Mapping[str, Any]) -> None:
         """A step as the log has it."""
@@ -70,23 +70,24 @@ class Watch:
         now = time.monotonic()
         if now - self._sent >= _SECONDS or step == self._steps or "val_loss" in entry:
             left = (now - self._began) / max(1, step - self._first) * (self._steps - step)
-            self._send(step, f"step {step} of {self._steps}, {_duration(left)} left")
+            self._send(step, left, f"step {step} of {self._steps}, {_duration(left)} left")
 
     def show(self, strip: Image.Image) -> None:
         """The previews, as far as they are painted."""
         content = io.BytesIO()
         strip.save(content, "JPEG", quality=80)
         self._strip = f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
-        self._send(self._last, self._said)
+        self._send(*self._last)
 
-    def _send(self, step: int, said: str) -> None:
-        self._sent, self._last, self._said = time.monotonic(), step, said
+    def _send(self, step: int, left: float | None, said: str) -> None:
+        """left: seconds, None while nothing is trained yet. said: the same in words."""
+        self._sent, self._last = time.monotonic(), (step, left, said)
         server = getattr(PromptServer, "instance", None)
         if server is None:
             return  # nodes called as a library
         server.send_progress_text(said, self._node)
         curve = {name: _thinned(points) for name, points in self._points.items()}
-        told = {"node": self._node, "step": step, "steps": self._steps, "said": said}
+        told = {"node": self._node, "step": step, "steps": self._steps, "left": left, "said": said}
         server.send_sync(EVENT, {**told, "curve": curve, "previews": self._strip})
 
 

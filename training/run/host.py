@@ -31,8 +31,8 @@ def _unseen(shown: Any) -> None:
 @dataclass(frozen=True)
 class Host:
     """base: the model to train for, None where the settings name its files. stop: asks a run to
-    end. watch: is shown each step as it is logged, after it was. show: is given the strip of
-    previews as it grows."""
+    end. watch: is shown each step as it is logged, after it was. show: is given the newest
+    previews."""
 
     base: Base | None = None
     stop: Stopping = field(default_factory=Stop)
