@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
+from .dataset import SoftREPADataset
 from .settings import SoftREPATrainSettings
 from .train import SoftREPATrain
 
-TRAINING_NODES: list[type[io.ComfyNode]] = [SoftREPATrain, SoftREPATrainSettings]
+TRAINING_NODES: list[type[io.ComfyNode]] = [
+    SoftREPATrain,
+    SoftREPATrainSettings,
+    SoftREPADataset,
+]

@@ -15,6 +15,7 @@ import pytest
 import torch
 from comfy_api.v0_0_2 import io
 from comfyui_softrepa.nodes.training import watching
+from comfyui_softrepa.nodes.training.dataset import SoftREPADataset
 from comfyui_softrepa.nodes.training.train import SoftREPATrain
 from comfyui_softrepa.nodes.training.wording import TrainingError
 from comfyui_softrepa.tests.training.conftest import COLOURS, write_pictures
@@ -212,3 +213,19 @@ def test_models_that_cannot_be_trained_as_they_are(node, loaded):
     block.weight = torch.nn.Parameter(block.weight.to(torch.int8), requires_grad=False)
     with pytest.raises(TrainingError, match="compressed form"):
         node()
+
+
+def test_the_dataset_is_shown_with_what_is_wrong_with_it(place):
+    folder = place / "input" / "pictures"
+    (folder / "0.txt").write_text("A red square!\n", encoding="utf-8")
+    (folder / "7.txt").write_text("the red square\n", encoding="utf-8")
+    (folder / "6.txt").unlink()
+    (folder / "5.png").write_bytes(b"no picture")
+    with torch.inference_mode():
+        shown = SoftREPADataset.execute("pictures", first=2, count=3)
+    images, captions, sheet, report = shown.args
+    assert captions == ["a green square", "a blue square", "a yellow square"]
+    assert [tuple(image.shape) for image in images] == [(1, 32, 32, 3)] * 3
+    assert sheet.shape[0] == 1 and len(sheet.unique()) > 10
+    assert "without caption: 6.png" in report and "unreadable: 5.png" in report
+    assert "A red square! | the red square" in report
