@@ -7,6 +7,7 @@ python noxfile.py sweep        the demo's table of settings, as far as it is not
 python noxfile.py scorers      the scorers' tests with the oldest transformers that ComfyUI permits
 python noxfile.py lint
 python noxfile.py benchmarks
+python noxfile.py gpu          what only a CUDA card can show, as a table in build/gpu.md
 """
 
 from __future__ import annotations
@@ -138,6 +139,12 @@ def sweep(session: nox.Session) -> None:
     """Findings that demo/sweep/results.jsonl lacks (an hour for all), then the table of them."""
     session.env["OMP_NUM_THREADS"] = "1"
     _run(session, "demo/sweep", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def gpu(session: nox.Session) -> None:
+    """Checks and measurements on a CUDA card; without one, what is unmeasured."""
+    _run(session, "benchmarks/gpu.py", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["host"])

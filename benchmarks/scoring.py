@@ -3,7 +3,7 @@
     COMFYUI_PATH=... python benchmarks/scoring.py [--cpu] [--pictures 32] [--many 10000]
                                                   [--truth 300] [--real]
 
-Speed (with --cpu in processor seconds) is of the real architectures with random weights, narrow
+Speed (of a CPU in processor seconds) is of the real architectures with random weights, narrow
 and a few layers deep; `--real` takes CLIP ViT-L/14 and the two ViT-H in full size instead. A
 scorer whose weights lie in models/softrepa_scorers is timed with those.
 Truth: the demo world's base paints held-out captions, the judge says by geometry which pictures
@@ -39,11 +39,9 @@ def main() -> int:
     parser.add_argument("--truth", type=int, default=300, help="pictures painted; 0: none")
     parser.add_argument("--real", action="store_true", help="CLIPs of full size, random weights")
     options = parser.parse_args()
-    start(options)
+    clock = start(options)
     with tempfile.TemporaryDirectory() as folder:
         for name, load in scorers(Path(folder), options.real):
-            # Of a CPU its own seconds, which other programs disturb least.
-            clock = time.process_time if options.cpu else time.perf_counter
             speed(name, load, options.pictures, clock)
     if options.many:
         for name in ("judge", "clip"):
@@ -53,8 +51,8 @@ def main() -> int:
     return 0
 
 
-def start(options: argparse.Namespace) -> None:
-    """The pack under its development name, and ComfyUI from COMFYUI_PATH."""
+def start(options: argparse.Namespace) -> Callable[[], float]:
+    """The pack under its development name, and ComfyUI from COMFYUI_PATH; the clock to use."""
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     import torch
     from comfyui_softrepa.evaluation.scorers.weights import register_folder
@@ -66,6 +64,11 @@ def start(options: argparse.Namespace) -> None:
 
     logging.set_verbosity_error(), logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
+    import comfy.model_management
+
+    # Of a CPU its own seconds, which other programs disturb least.
+    on_cpu = comfy.model_management.get_torch_device().type == "cpu"
+    return time.process_time if on_cpu else time.perf_counter
 
 
 def scorers(folder: Path, real: bool) -> list[tuple[str, Callable[[], Any]]]:

@@ -64,8 +64,7 @@ def fill(checkpoint: Path, settings: Settings) -> None:
     """Writes the cache that the trainer would write for these settings, into `settings.cache`."""
     pairs, _ = data.find(settings.data)
     captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
-    count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
-    hard = chosen(captions, count, settings.seed, read_words())
+    hard = chosen(captions, settings.hard_captions, settings.seed, read_words())
     further = [caption for found in hard.values() for caption in found]
     framing = data.Framing(settings.resolution, settings.buckets)
     caching.build(pairs, ShortEncoder(checkpoint), settings.cache, framing, further=further)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,7 +102,7 @@ class Lesson:
         if begun.is_file() and begun.read_text() == told:
             return
         for path in self.adapter.parent.glob(f"{self.adapter.stem}.*"):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         begun.write_text(told)
 
     @property

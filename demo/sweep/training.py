@@ -20,9 +20,7 @@ from ...training.data.captions.hard_captions import chosen
 from ...training.data.captions.words import read_words
 from ...training.model.soft_tokens import SoftTokens, initial_tokens
 from ...training.objectives import OBJECTIVES, Row, mean_squared_error
-from ...training.run.start import objective_of
 from ...training.settings.randomness import torch_generator
-from ...training.settings.recipes import RECIPES
 from ...training.settings.values import Settings
 from ...training.step.batches import Batch, Batches
 from .. import world
@@ -58,7 +56,7 @@ class Pairs:
 def settings(**flags: object) -> Settings:
     """The trainer's flags, with its defaults for SD3 where none is given."""
     unused = {"checkpoint": "", "data": Path(), "output": ""}
-    return Settings(**{**unused, **flags}).filled(RECIPES["SD3"])
+    return Settings.of({**unused, **flags}).completed("SD3")
 
 
 def train(
@@ -68,7 +66,7 @@ def train(
     at: Mapping[int, Callable[[Adapter], None]] | None = None,
 ) -> Adapter:
     """The adapter after the settings' steps. `at`: what to call with it after some of them."""
-    objective = objective_of(chosen_settings)
+    objective = OBJECTIVES[chosen_settings.objective](**chosen_settings.hyperparameters)
     live = start_of(chosen_settings).copy("cpu", trainable=True)
     average = live.copy("cpu", trainable=False) if objective.SURVEY == "average" else None
     optimizer = torch.optim.AdamW(
@@ -144,7 +142,7 @@ def start_of(chosen_settings: Settings) -> SoftTokens:
         width=WIDTH,
         offset_width=WIDTH if chosen_settings.time_offsets else None,
         architecture="mmdit",
-        placement="append" if chosen_settings.objective == "agsm" else "prepend",
+        placement="append" if OBJECTIVES[chosen_settings.objective].APPENDED else "prepend",
         layers=layers,
         generator=torch_generator(chosen_settings.seed, "tokens"),
     )
@@ -152,11 +150,9 @@ def start_of(chosen_settings: Settings) -> SoftTokens:
 
 def batches_of(pairs: Pairs, chosen_settings: Settings) -> Batches:
     """The trainer's batches, by step."""
-    share, size = chosen_settings.hard_share, chosen_settings.batch_size
     known = {}
-    if share > 0.0:
+    if count := chosen_settings.hard_captions:
         captions = list(dict.fromkeys(pairs.texts))
-        count = max(1, round(share * (size - 1)))
         known = chosen(captions, count, chosen_settings.seed, read_words())
 
     def hard(caption: str, rng: random.Random) -> list[str]:
@@ -167,9 +163,10 @@ def batches_of(pairs: Pairs, chosen_settings: Settings) -> Batches:
         cache=pairs,
         images=tuple(range(len(pairs))),
         shapes={index: tuple(pairs.latents.shape[1:]) for index in range(len(pairs))},
-        size=size,
+        size=chosen_settings.batch_size,
         timesteps=LEVELS,
         seed=chosen_settings.seed,
-        hard_share=share,
+        hard_share=chosen_settings.hard_share,
         hard_captions=hard,
+        negatives=chosen_settings.negatives,
     )

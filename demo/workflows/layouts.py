@@ -84,14 +84,14 @@ def does_it_help() -> Workflow:
     )
     flow.group("3 · Paint both, at equal seeds", [trial], OURS)
     left = THIRD + 490
-    scorer = flow.node("SoftREPALoadScorer", (left, 0), scorer="judge")
+    scorer = flow.node("SoftREPALoadScorer", (left, 0))
     links = {"trial": trial["trial"], "scorer": scorer["scorer"]}
     scored = flow.node("SoftREPAScoreTrial", (left, 190), links)
     flow.group("4 · Score", [scorer, scored], OURS)
     report = flow.node("SoftREPAReport", (left + 410, 0), {"trial": scored["trial"]})
     flow.group("5 · Does it help?", [report], OURS)
     _files_note(flow, notes.TRIAL_FILES)
-    flow.note("What happens", (SECOND, 510), notes.TRIAL)
+    flow.note("What happens", (SECOND, apply.bottom + 80), notes.TRIAL)
     flow.note("Your own eyes", (left, 430), notes.TRIAL_VOTE)
     flow.note("Your own files", (left + 410, 640), notes.TRIAL_OWN, width=560)
     return flow

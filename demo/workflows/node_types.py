@@ -167,8 +167,8 @@ TYPES: dict[str, NodeType] = {
             "arm_names": ("STRING", ""),
         },
         outputs={"trial": "SOFTREPA_TRIAL"},
-        size=(420, 1120),
-        tall=1420,
+        size=(420, 1080),
+        tall=1165,
         optional=frozenset(
             {"clip", *(f"{kind}_{at}" for kind in ("model", "text", "negative") for at in _ARMS)}
             - {"model_1", "model_2"}

@@ -147,8 +147,18 @@ two green squares left of a black circle
 a blue triangle below three red squares
 """
 
-TRIAL_FILES = DEMO_FILES
-"""The same two."""
+TRIAL_FILES = (
+    DEMO_FILES.strip().removesuffix("Then press **R** on the canvas.")
+    + """
+What scores is a small CLIP that knows this world: copy the folder **demo/small_clip** to
+
+```
+ComfyUI/models/softrepa_scorers/clip-vit-large-patch14/
+```
+
+Then press **R** on the canvas.
+"""
+)
 
 TRIAL = """
 **SoftREPA Trial** paints every prompt and seed twice, from equal noise: with the bare model and \
@@ -181,7 +191,6 @@ in the trial as you work. Adapters lie in **ComfyUI/models/softrepa/**.
 **Your prompts**: one a line, **suite-en** for 240 that come with the pack, or the name of a file \
 in ComfyUI/input. Take another **name** for every trial.
 
-**Your scorer**: *judge* knows the demo world only, and comes with the repository. For real \
-pictures choose *clip*, *pickscore*, *imagereward* or another; where its file is missing, the \
-message says which one, from where, and into which folder.
+**Your scorer**: for real pictures *clip* with CLIP's own file, *pickscore*, *imagereward* or \
+another. Where its file is missing, the message says which one, from where, and into which folder.
 """

@@ -22,6 +22,7 @@ from .node_types import TYPES
 
 NAME = "softrepa_demo.safetensors"
 """Of the demo world's checkpoint, and of the adapter for it."""
+SMALL_CLIP = Path(__file__).resolve().parents[1] / "small_clip"
 
 
 @contextmanager
@@ -32,11 +33,18 @@ def demo_frontend(adapter: Path) -> Iterator[Frontend]:
         make_checkpoint(base / "models" / "checkpoints" / NAME)
         (base / "models" / "softrepa").mkdir()
         shutil.copyfile(adapter, base / "models" / "softrepa" / NAME)
+        install_small_clip(base)
         install_pack(base)
         with serve(comfyui.locate(), base) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=str(provide()), args=FLAGS)
             yield open_frontend(chromium.new_context(), server, {})
             chromium.close()
+
+
+def install_small_clip(base: Path) -> Path:
+    """Puts the demo world's CLIP where scorers look for the published one; gives the folder."""
+    folder = base / "models" / "softrepa_scorers" / "clip-vit-large-patch14"
+    return Path(shutil.copytree(SMALL_CLIP, folder, dirs_exist_ok=True))
 
 
 def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any]:

@@ -116,19 +116,10 @@ def _checkpoint(ckpt_name: str) -> Outputs:
     model, clip, vae, *_ = comfy.sd.load_checkpoint_guess_config(
         _path("checkpoints", ckpt_name), embedding_directory=_embeddings()
     )
-    lacking = [n for n, part in (("text encoder", clip), ("VAE", vae)) if not _there(part)]
     if model is None:
         raise EvaluationError(f"{ckpt_name} holds no model that ComfyUI knows: name a checkpoint.")
-    return (
-        model,
-        clip if "text encoder" not in lacking else None,
-        vae if "VAE" not in lacking else None,
-    )
-
-
-def _there(part: Any) -> bool:
-    """A checkpoint without a VAE gives one without weights."""
-    return part is not None and getattr(part, "first_stage_model", part) is not None
+    # A checkpoint without a VAE gives one without weights.
+    return model, clip, vae if getattr(vae, "first_stage_model", None) is not None else None
 
 
 def _unet(unet_name: str, weight_dtype: str) -> Outputs:

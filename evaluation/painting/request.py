@@ -133,6 +133,8 @@ def _sampling(one: Mapping[str, Any]) -> trial.Sampling:
         # ComfyUI would take its first in silence.
         if one[what] not in names:
             raise TrialError(f"This ComfyUI has no {what} {one[what][:60]!r}.")
+    if one["vae"] is None:
+        raise TrialError("The checkpoint holds no VAE: name one with --vae, or connect one.")
     side = one["vae"].spacial_compression_encode()
     for what in ("width", "height"):
         if one[what] % side:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...training.cache.encoding import Text
+from ...training.data.known import Known
 from ...training.errors import BadInput
 from ...training.model import comfy_model
 from ...training.model.base_model import TEXT_ENCODERS
@@ -39,9 +40,11 @@ class Weights:
 class Encoder(comfy_model.Encoder):
     """The text encoders and VAE of the graph. Every call looks whether the user has interrupted."""
 
-    def __init__(self, base: Given, patcher: Any, tell: Callable[[int, str], object]) -> None:
-        super().__init__(base.files, patcher)
-        self._base, self._tell = base, tell
+    def __init__(
+        self, base: Given, files: ModelFiles | Weights, patcher: Any, sampled: bool
+    ) -> None:
+        super().__init__(files, patcher, sampled)
+        self._base, self._tell = base, base.tell
 
     def latents(self, images: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -81,8 +84,11 @@ class Given:
     def load(self) -> Any:
         return self.model
 
-    def encoder(self, patcher: Any) -> Encoder:
-        return Encoder(self, patcher, self.tell)
+    def encoder(self, patcher: Any, known: Known, sampled: bool) -> Encoder:
+        files = self.files
+        if isinstance(files, ModelFiles):
+            files = replace(files, known=known)
+        return Encoder(self, files, patcher, sampled)
 
 
 def check(model: Any, clip: Any, vae: Any) -> None:

@@ -14,12 +14,12 @@ from ...softrepa import files
 from ...softrepa.adapter import Adapter
 from ...training.errors import BadInput
 from ...training.run.guard import Diverged
-from ...training.run.host import Host
 from ...training.run.loop import Interrupted
 from ...training.run.output.adapter import Output, find_output
 from ...training.run.output.log import read_log
 from ...training.run.output.state import read_run
 from ...training.run.start import run
+from ...training.run.stopping import Host
 from ...training.settings.command_line import read_settings
 from ...training.settings.values import Settings
 from ...training.step.memory import OutOfMemory, ran_out

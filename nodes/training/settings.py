@@ -18,7 +18,7 @@ from .wording import TrainingError, worded
 
 _ELSEWHERE = {
     *("help", "config", "comfyui", "base_directory", "extra_model_paths_config", "cpu"),
-    *("checkpoint", "model", "text_encoder", "vae", "data", "output", "cache"),
+    *("checkpoint", "model", "text_encoder", "vae", "data", "output", "cache", "recipe"),
     *("objective", "steps", "batch_size", "learning_rate", "resolution", "seed", "val_fraction"),
     *("preview_prompts", "preview_every", "resume", "dry_run"),
 }
@@ -100,7 +100,7 @@ def _flags(values: dict[str, Any]) -> tuple[str, ...]:
         else:
             found.append(f"{flag}={' '.join(str(value).split())}")
     # Checked here, so that the sentence stands at the node that is to be changed.
-    read_settings(["--checkpoint=graph", "--data=folder", *found])
+    read_settings(["--checkpoint=graph", "--data=folder", "--val-fraction=0.1", *found])
     return tuple(found)
 
 

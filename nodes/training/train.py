@@ -14,9 +14,12 @@ from PIL import Image
 
 from ...training.errors import BadInput
 from ...training.objectives import OBJECTIVES
+from ...training.settings.recipes import RECIPES
 from ..types import SoftREPA, SoftREPATrainSettings
 from . import pictures
 from .wording import TrainingError, check_name, worded
+
+_NO_RECIPE = "none"
 
 
 class SoftREPATrain(io.ComfyNode):
@@ -111,6 +114,7 @@ def _flags(given: dict[str, Any], data: Path) -> list[str]:
         f"--data={data}",
         f"--output={given['name']}",
         f"--objective={given['objective']}",
+        *([] if given["recipe"] == _NO_RECIPE else [f"--recipe={given['recipe']}"]),
         f"--steps={given['steps']}",
         f"--batch-size={given['batch_size']}",
         f"--learning-rate={given['learning_rate']!r}",
@@ -168,6 +172,13 @@ def _essentials() -> list[io.Input]:
             default="softrepa",
             tooltip="softrepa tells captions apart; agsm, its successor, asks for less care and "
             "does not over-count.",
+        ),
+        io.Combo.Input(
+            "recipe",
+            options=[_NO_RECIPE, *RECIPES],
+            default="recommended",
+            tooltip="recommended: what our own trials prefer. published: as SoftREPA's authors "
+            "train. Inputs here and in the settings win over it.",
         ),
         io.Int.Input(
             "steps",

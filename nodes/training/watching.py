@@ -27,7 +27,7 @@ _CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class Interrupt:
-    """ComfyUI's own interrupt as a `training.run.host.Stopping`; its attention raises it too."""
+    """ComfyUI's own interrupt as a `training.run.stopping.Stopping`; its attention raises it."""
 
     exceptions = (comfy.model_management.InterruptProcessingException,)
 

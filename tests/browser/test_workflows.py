@@ -18,7 +18,12 @@ from typing import Any
 import numpy
 import pytest
 from comfyui_softrepa.demo.workflows.files import FOLDER
-from comfyui_softrepa.demo.workflows.running import NAME, in_demo_world, settings_of_trial
+from comfyui_softrepa.demo.workflows.running import (
+    NAME,
+    in_demo_world,
+    install_small_clip,
+    settings_of_trial,
+)
 from comfyui_softrepa.demo.workflows.thumbnails import PROMPTS
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import PACK, Server
@@ -66,10 +71,11 @@ def path(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(chromium: Browser, server: Server, version: str) -> Iterator[Frontend]:
-    """One page for all of them, with the demo world's adapter under the name that they have for
-    it: opening a page takes longer than all that is done with it."""
+    """One page for all of them, with the demo world's CLIP, and its adapter under the name that
+    they have for it: opening a page takes longer than all that is done with it."""
     folder = server.base / "models" / "softrepa"
     shutil.copyfile(folder / "sd3.safetensors", folder / NAME)
+    install_small_clip(server.base)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
     yield open_frontend(context, server, {}, version)
     context.close()

@@ -14,7 +14,7 @@ from comfyui_softrepa.demo.sweep import grid, train_weight, training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.training.run.start import objective_of
+from comfyui_softrepa.training.objectives import OBJECTIVES
 from comfyui_softrepa.training.step.engine import Engine, prepare
 
 SAMPLING = evaluate.Sampling(steps=4)
@@ -63,7 +63,8 @@ def test_its_gradients_are_the_trainers(
     live = training.start_of(chosen).copy("cpu", trainable=True)
     average = training.start_of(training.settings(objective=objective, tokens=2, layers="0,2",
                                                   seed=1)).copy("cpu", False)  # fmt: skip
-    loss = training.loss_of(model, objective_of(chosen), batch, pairs, live, average, weight)
+    made = OBJECTIVES[objective](**chosen.hyperparameters)
+    loss = training.loss_of(model, made, batch, pairs, live, average, weight)
     loss.backward()
     short = {name: tensor.grad.clone() for name, tensor in live.tensors.items()}
 
@@ -75,7 +76,7 @@ def test_its_gradients_are_the_trainers(
     denoiser = Denoiser(base.model)
     latents = torch.stack([pairs.latent(image) for image in batch.images])
     task = prepare(denoiser, batch, latents, texts)
-    engine = Engine(denoiser, objective_of(chosen), 4, weight=weight)
+    engine = Engine(denoiser, made, 4, weight=weight)
     outcome = engine.accumulate(task, again, average, range(3))
     torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
     for name, tensor in again.tensors.items():

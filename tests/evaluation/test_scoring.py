@@ -148,5 +148,20 @@ def test_killed_at_twenty_moments_and_gone_on_with(of_the_world):
     assert {(s.arm, s.value) for s in of_the_world.scores()} == {("right", 1.0), ("wrong", 0.0)}
 
 
+def test_two_at_once_lose_nothing_and_count_nothing_twice(of_the_world):
+    judge = load("judge")
+    children = []
+    for _ in range(2):
+        children.append(os.fork())
+        if not children[-1]:
+            score_trial(of_the_world, judge, batch=3)
+            os._exit(0)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert {(s.arm, s.value) for s in of_the_world.scores()} == {("right", 1.0), ("wrong", 0.0)}
+    assert (
+        len(of_the_world.current_scores()[0]) == 32 <= lines(of_the_world.folder / "scores.jsonl")
+    )
+
+
 def lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0

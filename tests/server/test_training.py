@@ -38,6 +38,7 @@ def graph(name: str, **given: Any) -> dict[str, Any]:
         "name": name,
         "folder": "squares",
         "objective": "agsm",
+        "recipe": "none",
         "steps": STEPS,
         "batch_size": 3,
         "learning_rate": 0.001,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from comfyui_softrepa.evaluation.trial import open_trial, records
 from comfyui_softrepa.host.server import GraphError
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter
+from comfyui_softrepa.tests.evaluation.plans import plan
 from comfyui_softrepa.tests.graphs import interrupting
 
 ARMS = ("bare", "soft: adapter=trial.safetensors")
@@ -109,12 +112,16 @@ def test_the_command_paints_on_a_server_elsewhere(server, adapter, tmp_path, cap
              "--guidance=4", "--scheduler=simple", "--width=64", "--height=64", "--seeds=1-2",
              f"--prompts={prompts}", f"--server={server.address}"]  # fmt: skip
     folder = tmp_path / "remote"
+    folder.mkdir()
+    written = plan(folder / "pilot.toml")
     assert cli.main(["paint", str(folder), *flags]) == 0, capsys.readouterr().err
     assert "4 pictures painted, 4 of 4 are there." in capsys.readouterr().out
     there = server.base / "output" / "softrepa" / "trials" / "remote"
     assert pictures(folder) == pictures(there)
-    assert (folder / "trial.json").read_bytes() == (there / "trial.json").read_bytes()
-    assert open_trial(folder).manifest.prompts[0].expected == ({"class": "circle"},)
+    manifest = open_trial(folder).manifest
+    assert manifest.pilot == hashlib.sha256(written.read_bytes()).hexdigest()
+    assert dataclasses.replace(manifest, pilot=None) == open_trial(there).manifest
+    assert manifest.prompts[0].expected == ({"class": "circle"},)
     told = list(records.read(folder / "painted.jsonl"))
     assert told == list(records.read(there / "painted.jsonl"))
     (folder / "pictures" / "bare" / "0001-1.png").unlink()

@@ -52,14 +52,14 @@ def batch(golden: golden_models.Golden, size: int, lengths: tuple[int, ...] = (7
 
 
 def at_once(denoiser: Denoiser, objective, task, live: SoftTokens, average: SoftTokens, times=1):
-    """The loss as the papers write it: all B x B predictions in one graph. times: how often each
-    token is there."""
+    """The loss as the papers write it, all B x B predictions in one graph: gradients, loss, and for
+    each row whether its own caption is found. times: how often each token is there."""
     size = len(task.candidates)
 
-    def predictions(tokens: SoftTokens) -> torch.Tensor:
+    def predictions(tokens: SoftTokens, used: bool = False) -> torch.Tensor:
         rows = []
         for i in range(size):
-            bank = torch.tensor([0 if j == i else 1 for j in range(size)])
+            bank = torch.tensor([0 if j == i or used else 1 for j in range(size)])
             bank = bank if objective.BANKS == 2 else 0
             adapter = tokens.adapter
             more = adapter.tokens.repeat(1, 1, times, 1)
@@ -95,5 +95,7 @@ def at_once(denoiser: Denoiser, objective, task, live: SoftTokens, average: Soft
         off = ~torch.eye(size, dtype=torch.bool)
         loss = mse.diagonal().mean() + mse[off].mean()
     found = torch.autograd.grad(loss, list(live.tensors.values()))
-    hits = (errors.argmin(dim=1) == answers).sum()
+    # As inference does it: the first bank for every caption.
+    judged = (predictions(live, used=True) - u[:, None]).square().mean(dim=(2, 3, 4))
+    hits = (judged.argmin(dim=1) == answers).float()
     return dict(zip(live.tensors, found, strict=True)), loss.detach(), hits

@@ -160,6 +160,65 @@ def test_hard_captions_come_from_the_images_own_caption_and_file() -> None:
         assert others == ["written", f"not {own}", f"never {own}"]
 
 
+def with_hard(**more) -> Batches:
+    return batches(
+        [(f"{i}",) for i in range(4)],
+        hard_share=0.5,
+        hard_captions=lambda caption, rng: rng.sample([f"{caption} h{k}" for k in range(6)], 6),
+        **more,
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_as_many_negatives_as_asked_for_drawn_evenly_and_anew(count: int) -> None:
+    made = with_hard(negatives=count)
+    of_row: Counter[str] = Counter()
+    rows = 0
+    for step in range(600):
+        batch = made[step]
+        assert batch.negatives == 4 * count
+        for row in batch.candidates:
+            own, *others = (batch.captions[index] for index in row)
+            assert own not in others and len(set(others)) == count
+            of_row.update("hard" if name.startswith(f"{own} h") else "batch" for name in others)
+            rows += 1
+    # Without --negatives a row has two hard ones (half of three, rounded) and one of the batch.
+    assert of_row["hard"] / (of_row["hard"] + of_row["batch"]) == pytest.approx(2 / 3, abs=0.03)
+    assert with_hard(negatives=count)[7].candidates == made[7].candidates
+
+
+def test_every_negative_is_replayed_equally_often() -> None:
+    made = batches([(f"{i}",) for i in range(4)], replay=2)
+    drawn: Counter[int] = Counter()
+    for step in range(600):
+        for row in made[step].replayed:
+            assert len(set(row)) == 2 and min(row) > 0
+            drawn.update(row)
+    assert all(count == pytest.approx(600 * 4 * 2 / 3, rel=0.06) for count in drawn.values())
+    assert sorted(drawn) == [1, 2, 3]
+    few = batches([(f"{i}",) for i in range(4)], replay=9)[0]
+    assert few.replayed == ((1, 2, 3),) * 4
+    assert (
+        made[7].replayed == made[7].replayed
+        and batches([("a",), ("b",)], size=2)[0].replayed is None
+    )
+
+
+def test_all_negatives_is_what_no_number_means() -> None:
+    assert with_hard(negatives=3)[5].captions == with_hard()[5].captions
+
+
+def test_more_negatives_than_the_batch_has_are_hard_ones() -> None:
+    batch = with_hard(negatives=7)[0]
+    for row in batch.candidates:
+        own, *others = (batch.captions[index] for index in row)
+        assert len(set(others)) == 7
+        assert sum(name.startswith(f"{own} h") for name in others) == 4
+    assert with_hard(negatives=99)[0].negatives == 4 * (3 + 6)
+    without = batches([(f"{i}",) for i in range(4)], negatives=7)[0]
+    assert without.negatives == 4 * 3
+
+
 def test_timesteps_are_uniform() -> None:
     made = batches([(f"{i}",) for i in range(4)])
     drawn = [made[step].timestep for step in range(2000)]

@@ -26,7 +26,7 @@ DESIGN = (
 def test_every_flag_is_a_setting_and_has_the_same_default() -> None:
     settings = command_line.read_settings(NEEDED)
     for field in fields(Settings):
-        if field.name not in ("checkpoint", "data", "output"):
+        if field.name not in ("checkpoint", "data", "output", "hyperparameters"):
             assert getattr(settings, field.name) == field.default, field.name
 
 
@@ -43,7 +43,7 @@ def test_config_file_holds_any_flag_and_the_command_line_wins(tmp_path) -> None:
     )
     settings = command_line.read_settings([f"--config={config}", "--batch-size", "4"])
     assert (settings.checkpoint, settings.batch_size) == ("a.safetensors", 4)
-    assert (settings.learning_rate, settings.normalise) == (0.01, True)
+    assert settings.learning_rate == 0.01 and settings.hyperparameters["normalise"] is True
     assert not settings.tensorboard
     assert settings.data == tmp_path / "pictures"
 

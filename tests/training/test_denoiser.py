@@ -34,9 +34,9 @@ class Model(torch.nn.Module):
         return self.model_sampling.calculate_denoised(sigma, self.answer, x)
 
 
-def denoiser(kind: ModelType, answer: torch.Tensor, monkeypatch) -> Denoiser:
+def denoiser(kind: ModelType, answer: torch.Tensor, monkeypatch, **more) -> Denoiser:
     monkeypatch.setattr("comfy.model_management.load_models_gpu", lambda *rest, **named: None)
-    return Denoiser(SimpleNamespace(model=Model(kind, answer)))
+    return Denoiser(SimpleNamespace(model=Model(kind, answer)), **more)
 
 
 @pytest.mark.parametrize("timestep", [0, 10, 500, 999])
@@ -71,6 +71,17 @@ def test_sd3_walks_its_own_shifted_schedule(monkeypatch) -> None:
     assert float(made.noised(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), 499).sigma) == (
         pytest.approx(0.75, abs=1e-6)
     )
+
+
+def test_uniform_levels_are_the_networks_own_timesteps(monkeypatch) -> None:
+    for kind in (ModelType.FLOW, ModelType.EPS):
+        made = denoiser(kind, torch.zeros(1), monkeypatch, uniform=True)
+        told = made.sampling.timestep(made.sigmas)
+        assert torch.allclose(
+            told.float(), torch.arange(1000.0).clamp(min=float(kind is ModelType.FLOW))
+        )
+    plain = denoiser(ModelType.EPS, torch.zeros(1), monkeypatch)
+    assert torch.equal(plain.sigmas, made.sigmas)
 
 
 @pytest.mark.parametrize("kind", [ModelType.V_PREDICTION_EDM, ModelType.FLUX, ModelType.EDM])

@@ -8,13 +8,16 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.golden_models import relative_error
 from comfyui_softrepa.tests.training.command import TRAIN
+from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.run import command
 from comfyui_softrepa.training.run.output.log import read_log
+from comfyui_softrepa.training.step import processes as joining
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +69,37 @@ def run_two(arguments: list[str]) -> None:
     finally:
         for process in processes:
             process.kill()
+
+
+def test_a_process_takes_its_own_gpu_before_comfyui_opens_one(monkeypatch) -> None:
+    order = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda rank: order.append(rank))
+
+    def start(*arguments) -> None:
+        order.append("comfyui")
+        raise BadInput("far enough")
+
+    monkeypatch.setattr(command.comfyui, "start", start)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert command.main(["--checkpoint=c", "--data=d"]) == 2
+    assert order == [3, "comfyui"]
+    monkeypatch.delenv("LOCAL_RANK")
+    assert command.main(["--checkpoint=c", "--data=d"]) == 2
+    assert order[2:] == ["comfyui"]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "nccl", "backend"), [(1, 1, "nccl"), (1, 0, "gloo"), (0, 1, "gloo")]
+)
+def test_gloo_where_there_is_no_nccl(cuda, nccl, backend, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cuda))
+    monkeypatch.setattr(joining.distributed, "is_nccl_available", lambda: bool(nccl))
+    monkeypatch.setattr(
+        joining.distributed, "init_process_group", lambda name, timeout: asked.append(name)
+    )
+    monkeypatch.setattr(joining.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(joining.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert joining.join() == joining.Processes(1, 2) and asked == [backend]

@@ -134,7 +134,7 @@ def test_comfyui_detects_the_family(trained: Trained) -> None:
 def test_every_token_was_trained(trained: Trained, monkeypatch) -> None:
     family, adapter = trained.family, adapter_from(trained, monkeypatch)
     model = trained.patcher.model
-    settings = read_settings(trained.arguments).filled(design.recipe_for(model))
+    settings = read_settings(trained.arguments).completed(design.family(model))
     start = design.tokens_for(settings, model, None).adapter
     assert adapter.layers == family.layers and adapter.tokens.shape == family.tokens
     # AdamW's first step moves a number that has any gradient by the learning rate, 1e-3.

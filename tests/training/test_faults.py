@@ -106,7 +106,7 @@ def test_divergence_at_the_very_end_or_start(train, tmp_path, capsys) -> None:
 def test_bounds_that_ordinary_runs_never_meet() -> None:
     usual = Progress(step=30, greatest_loss=2.0, greatest_gradient=3.0, greatest_tokens=1.4,
                      first_tokens=1.3)  # fmt: skip
-    fine = guard.Measured(loss=2.4, hits=1.0, gradient=8.0, tokens=1.41)
+    fine = guard.Measured(loss=2.4, accuracy=1.0, gradient=8.0, tokens=1.41)
     assert not guard.fault_of_step(fine, usual) and not guard.fault_of_tokens(fine, usual)
     for loss, gradient in ((21.0, 1.0), (math.nan, 1.0), (2.0, math.inf), (2.0, 2000.0)):
         assert guard.fault_of_step(guard.Measured(loss, 1.0, gradient, 1.4), usual)
@@ -123,11 +123,11 @@ def failing(monkeypatch, error: Exception, above: int) -> list[int]:
     """Memory runs out in the middle of every micro-batch of more predictions than this."""
     predict, refused = Engine._predict, []
 
-    def predicted(self, task, pairs, application):
+    def predicted(self, task, pairs, application, *more):
         if len(pairs) > above:
             refused.append(len(pairs))
             raise error
-        return predict(self, task, pairs, application)
+        return predict(self, task, pairs, application, *more)
 
     monkeypatch.setattr(Engine, "_predict", predicted)
     return refused
@@ -163,7 +163,7 @@ def test_memory_that_runs_out_halves_the_micro_batch(train, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         refused = failing(patch, SAID[2], above=1)
         assert train(halved, "--steps=3") == 0
-    assert refused == [3]  # one try: 3 of a row, then 1
+    assert refused == [2]  # one try, in the validation before the first step; then 1
     said = capsys.readouterr()
     assert "going on with --micro-batch 1" in said.out + said.err
     assert_same(halved, told)

@@ -107,8 +107,11 @@ def test_killed_at_the_worst_moments_and_at_random_ones(flags, tmp_path) -> None
         ("whole", ["never"]),
     ):
         (tmp_path / name).mkdir()
-        more = ("--save-every=3", "--objective=agsm", "--average-decay=0.9", "--no-tensorboard")
-        arguments = flags(tmp_path / name, *more, "--steps=60", "--resume", "--cpu")
+        more = ["--save-every=3", "--objective=agsm", "--average-decay=0.9", "--no-tensorboard"]
+        more += ["--schedule=cosine-restarts", "--cycle-steps=20", "--warmup-steps=4"]
+        more += ["--negatives=2", "--hard-share=0.5", "--keep=2", "--save-average"]
+        more += ["--steps=60", "--resume", "--cpu"]
+        arguments = flags(tmp_path / name, *more)
         jobs.append((str(tmp_path / name), arguments, series))
     told = [str(ROOT), json.dumps(jobs)]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "OMP_NUM_THREADS": "1"}

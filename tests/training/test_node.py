@@ -27,6 +27,7 @@ DEFAULTS = {
     "name": "made",
     "folder": "pictures",
     "objective": "softrepa",
+    "recipe": "none",
     "steps": 6,
     "batch_size": 3,
     "learning_rate": 0.001,

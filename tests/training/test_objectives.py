@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 import torch
+from comfyui_softrepa.training import objectives
+from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.objectives import (
     AGSM,
     OBJECTIVES,
     Row,
     SoftREPA,
+    defaults,
     mean_squared_error,
 )
+from comfyui_softrepa.training.objectives.row import hyperparameter
+from comfyui_softrepa.training.settings import flags, values
+from comfyui_softrepa.training.settings.command_line import read_settings
+from comfyui_softrepa.training.settings.families import FAMILIES
 
 
 def row(predictions: list[float], target: float, rows: int, negatives: int) -> Row:
@@ -168,3 +177,45 @@ def finite_differences(loss, predictions: torch.Tensor, step: float = 1e-5) -> t
         nudge = nudge.view_as(predictions)
         result.view(-1)[at] = (loss(predictions + nudge) - loss(predictions - nudge)) / (2 * step)
     return result
+
+
+@dataclass(frozen=True)
+class Plain(SoftREPA):
+    """What one more file would hold."""
+
+    NAME = "plain"
+    TITLE = "Plain"
+    ABOUT = "an objective of a test"
+    BY_FAMILY = MappingProxyType({"SDXL": {"steepness": 3.0}})
+
+    steepness: float = hyperparameter(2.0, "plain: how steep", 1.0)
+
+
+def test_a_new_objective_is_one_row(monkeypatch) -> None:
+    table = {**objectives.OBJECTIVES, "plain": Plain}
+    for module in (values, flags):
+        monkeypatch.setattr(module, "OBJECTIVES", table)
+    needed = ["--checkpoint=c", "--data=d", "--objective=plain"]
+    assert read_settings(needed).completed("SDXL").hyperparameters["steepness"] == 3.0
+    settings = read_settings([*needed, "--steepness=5", "--gamma-positive=2"]).completed("SD3")
+    assert table[settings.objective](**settings.hyperparameters) == Plain(steepness=5.0)
+    assert settings.decisive()["steepness"] == 5.0 and "gamma_positive" not in settings.decisive()
+    with pytest.raises(BadInput, match="steepness: must be 1 or more"):
+        read_settings([*needed, "--steepness=0.5"])
+    assert "plain: how steep" in flags.parser().format_help()
+
+
+def test_an_objective_that_is_not_in_the_table_is_no_other() -> None:
+    with pytest.raises(KeyError, match="plain"):
+        values.Settings.of({"objective": "plain"})
+
+
+def test_papers_hyperparameters_by_family() -> None:
+    own = {family: defaults(SoftREPA, family, False)["own_weight"] for family in FAMILIES}
+    assert own == {"SD1.x": 10.0, "SD2.x": 10.0, "SDXL": 10.0, "SD3": 0.0}
+    gammas = {family: defaults(AGSM, family, False)["gamma_negative"] for family in FAMILIES}
+    assert gammas == {"SD1.x": 1.0, "SD2.x": 1.0, "SDXL": 0.1, "SD3": 0.1}
+    temperatures = [
+        defaults(SoftREPA, "SD3", relative)["temperature"] for relative in (False, True)
+    ]
+    assert temperatures == [0.07, 0.3]

@@ -39,6 +39,7 @@ def test_leaves_adapter_log_plot_and_best(finished) -> None:
     with Image.open(finished.plot) as plot:
         assert plot.width > 1000
     steps = read_log(finished.log)
+    assert len(steps[0]["before"]["val_by_timestep"]) == 5 and "before" not in steps[1]
     assert [entry["step"] for entry in steps] == list(range(1, 9))
     for entry in steps:
         assert {"loss", "accuracy", "lr", "grad_norm", "token_norm", "seconds"} <= set(entry)
@@ -71,6 +72,8 @@ def test_tensorboard_shows_what_the_log_holds(finished) -> None:
     steps = read_log(finished.log)
     for name in ("loss", "accuracy", "lr", "grad_norm", "token_norm", "seconds", "val_loss"):
         logged = [(entry["step"], entry[name]) for entry in steps if name in entry]
+        if name == "val_loss":
+            logged.insert(0, (0, steps[0]["before"][name]))
         assert [step for step, _ in shown[name]] == [step for step, _ in logged]
         assert [v for _, v in shown[name]] == pytest.approx([v for _, v in logged], rel=1e-6)
     assert sum(name.startswith("val_by_timestep/") for name in shown) == 10

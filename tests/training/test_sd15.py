@@ -48,7 +48,7 @@ def test_the_whole_network_trains_within_memory_and_time(
     encoder = comfy_model.Encoder(ModelFiles(sd15_checkpoint), model)
     bos = encoder.texts([""])[0].context[0].half()  # as the cache keeps it
     encoder.release()
-    settings = read_settings(arguments).filled(design.recipe_for(model.model))
+    settings = read_settings(arguments).completed(design.family(model.model))
     start = design.tokens_for(settings, model.model, bos).adapter
     assert float(bos.std()) > 0.2
     moved = (adapter.tokens - start.tokens).abs()

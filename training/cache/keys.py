@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from ..data import Framing, Pair
+from ..data.known import Known
 from ..errors import BadInput
 
 
@@ -21,28 +20,20 @@ def _reading(caption: str) -> str:
     return "\0letters" if "(" in caption or ")" in caption else ""
 
 
-def of_images(pairs: Sequence[Pair], framing: Framing) -> list[str]:
+def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = None) -> list[str]:
     """The keys of the images' latents at this framing, from the files' contents.
 
-    Raises BadInput where a file is gone.
+    known: what earlier starts have hashed. Raises BadInput where a file is gone.
     """
-
-    def key(pair: Pair) -> str:
-        return _of_image(pair.image, framing)
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(key, pairs))
-
-
-def _of_image(path: Path, framing: Framing) -> str:
+    images = [pair.image for pair in pairs]
     try:
-        with path.open("rb") as file:
-            content = hashlib.sha256()
-            while block := file.read(1 << 20):
-                content.update(block)
+        hashes = (known or Known()).hashes(images)
     except OSError as error:
-        raise BadInput(f"{path} can no longer be read ({error.strerror}); run again.") from error
-    return hashlib.sha256(f"{content.hexdigest()} {framing.name(path)}".encode()).hexdigest()[:32]
+        raise BadInput(
+            f"{error.filename} can no longer be read ({error.strerror}); run again."
+        ) from error
+    named = (f"{hashes[image]} {framing.name(image)}" for image in images)
+    return [hashlib.sha256(name.encode()).hexdigest()[:32] for name in named]
 
 
 def of_run(model: str, pairs: Sequence[Pair], images: Sequence[str], further: Sequence[str]) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BadInput
 from . import refusal
 from .gathering import Gathered, gather
-from .pictures.images import Look, examined
+from .known import Known
+from .pictures.images import Look
 from .reading import sources
 from .reading.listing import list_folder
 from .report import Report
@@ -30,14 +29,15 @@ class Pair:
     size: tuple[int, int] | None = None
 
 
-def find(folder: Path) -> tuple[list[Pair], Report]:
+def find(folder: Path, known: Known | None = None) -> tuple[list[Pair], Report]:
     """The pairs below a folder, in the order of their paths, and what else there is.
 
     Captions come from a `.txt` of the image's name (a line each), from `metadata.jsonl` and from
     COCO captions files; an image may have them from several. One that has none there takes them
     from its `.caption` or `.json`, from `metadata.csv` or another trainer's list: the first of
     these in the order of `sources.RANK`. Hidden files and folders are left out. Every image is
-    decoded once (JPEGs at reduced size), so a truncated one is known now.
+    decoded once (JPEGs at reduced size), so a truncated one is known now; known: those that an
+    earlier start has decoded are not again.
 
     Raises BadInput where the folder is missing or has no image, no caption, no image with a
     caption, or fewer than two distinct captions.
@@ -47,7 +47,8 @@ def find(folder: Path) -> tuple[list[Pair], Report]:
     if not listing.images:
         raise refusal.no_images(listing)
     gathered = gather(listing)
-    looks = _examine([path for path in listing.images if path in gathered.captions])
+    captioned = [path for path in listing.images if path in gathered.captions]
+    looks = (known or Known()).looks(captioned)
     pairs = _pairs(listing.images, gathered, looks)
     report = _report(pairs, gathered, looks)
     if not pairs:
@@ -73,11 +74,6 @@ def _existing(folder: Path) -> Path:
     if not expanded.is_dir():
         raise BadInput(f"There is no folder {expanded}; give --data a folder of images.")
     return expanded
-
-
-def _examine(images: list[Path]) -> dict[Path, Look | str]:
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(images, pool.map(examined, images), strict=True))
 
 
 def _pairs(images: list[Path], gathered: Gathered, looks: dict[Path, Look | str]) -> list[Pair]:

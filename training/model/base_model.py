@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..data.known import Known
 from ..errors import BadInput
 from ..settings.paths import expanded
 from . import comfy_model, headers
@@ -52,8 +53,9 @@ class Base(Protocol):
     def load(self) -> Any:
         """Its denoiser, as ComfyUI's loaders give one. Raises BadInput."""
 
-    def encoder(self, patcher: Any) -> comfy_model.Encoder:
-        """Its text encoders and VAE, for this denoiser."""
+    def encoder(self, patcher: Any, known: Known, sampled: bool) -> comfy_model.Encoder:
+        """Its text encoders and VAE, for this denoiser; known, sampled: see `Encoder`'s files and
+        latents."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Found:
     def load(self) -> Any:
         return comfy_model.load_model(self.files.model)
 
-    def encoder(self, patcher: Any) -> comfy_model.Encoder:
-        return comfy_model.Encoder(self.files, patcher)
+    def encoder(self, patcher: Any, known: Known, sampled: bool) -> comfy_model.Encoder:
+        return comfy_model.Encoder(replace(self.files, known=known), patcher, sampled)
 
 
 def find(

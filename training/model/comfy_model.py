@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +102,44 @@ def _embeddings() -> list[str]:
     return folder_paths.get_folder_paths("embeddings")
 
 
+@contextmanager
+def _sampling(vae: Any, images: Tensor) -> Iterator[None]:
+    """The VAE's latents are samples of their distribution meanwhile, seeded by the pixels.
+
+    ComfyUI's VAEs take the mode, and have no other place to ask for a sample.
+    """
+    from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
+    from comfy.ldm.modules.distributions.distributions import DiagonalGaussianDistribution
+
+    seed = hashlib.sha256(images.contiguous().numpy()).digest()[:8]
+    generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") >> 1)
+
+    def sample(module: Any, given: tuple[Tensor], found: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        posterior = DiagonalGaussianDistribution(given[0])
+        noise = torch.randn(posterior.mean.shape, generator=generator)
+        return posterior.mean + posterior.std * noise.to(posterior.mean), found[1]
+
+    regularization = getattr(vae.first_stage_model, "regularization", None)
+    if not isinstance(regularization, DiagonalGaussianRegularizer):
+        raise BadInput("This VAE has no distribution to draw latents from: use --latents mode.")
+    hook = regularization.register_forward_hook(sample)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 class Encoder:
     """The text encoders and VAE of a base model; they are loaded when first used.
 
     `identity` is one hash of all its files, `name` the model's file name. `model` is its denoiser,
-    from which only the scaling of latents is taken.
+    from which only the scaling of latents is taken. `sampled`: latents are drawn from the VAE's
+    distribution, the same ones for the same pixels.
     """
 
-    def __init__(self, files: ModelFiles, model: Any) -> None:
+    def __init__(self, files: ModelFiles, model: Any, sampled: bool = False) -> None:
         self.files = files
+        self._sampled = sampled
         self.identity = files.identity
         self.name = files.model.name
         self._model = model
@@ -121,7 +152,9 @@ class Encoder:
 
         Raises BadInput where the files hold no VAE.
         """
-        return self._process_latent_in(self._parts()[1].encode(images)).float().cpu()
+        vae = self._parts()[1]
+        with _sampling(vae, images) if self._sampled else nullcontext():
+            return self._process_latent_in(vae.encode(images)).float().cpu()
 
     @torch.no_grad()
     def texts(self, captions: Sequence[str]) -> list[Text]:

@@ -53,10 +53,12 @@ class Denoiser:
     """A `comfy.model_patcher.ModelPatcher`'s model, loaded on ComfyUI's device and frozen.
 
     precision: a key of PRECISIONS; "auto" computes in the dtype ComfyUI chose for the model.
+    uniform: noise levels lie evenly over the network's timesteps 0 ... 999, where those of the
+    model's own schedule do not (SD3 shifts its own). At 0 there is nothing to predict: it is 1.
     Raises BadInput for models whose prediction or timesteps SoftREPA is not defined for.
     """
 
-    def __init__(self, patcher: Any, precision: str = "auto") -> None:
+    def __init__(self, patcher: Any, precision: str = "auto", uniform: bool = False) -> None:
         import comfy.model_management
 
         self.patcher = patcher
@@ -65,6 +67,7 @@ class Denoiser:
         self.sampling = self.model.model_sampling
         self.kind = _prediction_kind(self.model)
         self.autocast_dtype = PRECISIONS[precision]
+        self._uniform = uniform
         self.load()
 
     def load(self) -> None:
@@ -75,6 +78,9 @@ class Denoiser:
         _replace_inference_tensors(self.model)
         self.model.requires_grad_(False)
         self.sigmas = self.sampling.sigmas.to(self.device)
+        if self._uniform and self.kind == "flow":
+            levels = torch.arange(self.timesteps, dtype=torch.float32).clamp(min=1)
+            self.sigmas = (levels / self.sampling.multiplier).to(self.device)
 
     @property
     def timesteps(self) -> int:
@@ -85,7 +91,7 @@ class Denoiser:
         """Latents at entry `timestep` (0 ... 999) of the schedule, and what to predict there.
 
         latents: (B, C, h, w) after process_latent_in; noise: (1 or B, C, h, w). The schedule is the
-        model's own, shifted where the model's is (SD3: 3).
+        model's own, shifted where the model's is (SD3: 3), unless the levels are `uniform`.
         """
         noise = noise.expand_as(latents)
         sigma = self.sigmas[timestep]

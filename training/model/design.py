@@ -13,14 +13,14 @@ from ...softrepa.families import describe
 from ...softrepa.layers import choose_layers, parse_layers
 from ..errors import BadInput
 from ..objectives import OBJECTIVES
+from ..settings.families import FAMILIES, family_of
 from ..settings.randomness import torch_generator
-from ..settings.recipes import RECIPES, Recipe, family_of
 from ..settings.values import Settings
 from .soft_tokens import SoftTokens, initial_tokens
 
 
 def family(model: Any) -> str:
-    """The row of `RECIPES` for this `comfy.model_base.BaseModel`. Raises BadInput."""
+    """The row of `FAMILIES` for this `comfy.model_base.BaseModel`. Raises BadInput."""
     try:
         architecture = architecture_of(model)
     except AdapterError as error:
@@ -34,16 +34,11 @@ def family(model: Any) -> str:
     return family_of(architecture.NAME, architecture.widths(model)[0])
 
 
-def recipe_for(model: Any) -> Recipe:
-    """The papers' defaults for this `comfy.model_base.BaseModel`. Raises BadInput."""
-    return RECIPES[family(model)]
-
-
 def placement(settings: Settings, architecture: str) -> str:
-    """As asked for, else the objective's: AGSM's authors append where SoftREPA's prepend."""
+    """As asked for, else the objective's."""
     choices = PLACEMENTS[architecture]
     if settings.placement is None:
-        appended = settings.objective == "agsm" and "append" in choices
+        appended = OBJECTIVES[settings.objective].APPENDED and "append" in choices
         return "append" if appended else choices[0]
     if settings.placement not in choices:
         raise BadInput(
@@ -61,7 +56,7 @@ def chosen_layers(settings: Settings, model: Any) -> tuple[str, ...]:
     architecture = architecture_of(model)
     blocks = architecture.blocks(model)
     text = settings.layers or ",".join(blocks)
-    if architecture.NAME == "mmdit" and text == RECIPES["SD3"].layers:
+    if architecture.NAME == "mmdit" and text == FAMILIES["SD3"].layers:
         text = f"0-{min(4, len(blocks) - 1)}"
     try:
         choices = parse_layers(text)
@@ -82,7 +77,7 @@ def chosen_layers(settings: Settings, model: Any) -> tuple[str, ...]:
 
 
 def check(settings: Settings, model: Any) -> None:
-    """Raises BadInput where the filled settings do not fit the model."""
+    """Raises BadInput where the completed settings do not fit the model."""
     architecture = architecture_of(model)
     chosen_layers(settings, model)
     placement(settings, architecture.NAME)
@@ -91,7 +86,7 @@ def check(settings: Settings, model: Any) -> None:
 
 
 def tokens_for(settings: Settings, model: Any, bos: Tensor | None) -> SoftTokens:
-    """The tokens that training starts from, on the CPU. `settings` must be filled.
+    """The tokens that training starts from, on the CPU. `settings` must be completed.
 
     bos: the empty prompt's first embedding, (D,), needed for `--start bos`.
     """

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from ..data.known import Known, content_hash
+
+__all__ = ["ModelFiles", "content_hash"]
 
 
 @dataclass(frozen=True)
 class ModelFiles:
     """model: the checkpoint or diffusion model. text_encoders: kind and file of each, and vae,
-    where they lie in other files than the model; empty and None where it holds them itself."""
+    where they lie in other files than the model; empty and None where it holds them itself. known:
+    what earlier starts have hashed."""
 
     model: Path
     text_encoders: tuple[tuple[str, Path], ...] = ()
     vae: Path | None = None
+    known: Known = field(default_factory=Known, compare=False)
 
     @property
     def apart(self) -> list[tuple[str, Path]]:
@@ -24,9 +30,9 @@ class ModelFiles:
 
     @cached_property
     def hashes(self) -> dict[Path, str]:
-        """The sha256 of every file, each read once."""
+        """The sha256 of every file, each read once: by any start, where they are `known`."""
         files = dict.fromkeys([self.model, *(path for _, path in self.apart)])
-        return {path: content_hash(path) for path in files}
+        return self.known.hashes(list(files))
 
     @property
     def identity(self) -> str:
@@ -50,12 +56,3 @@ class ModelFiles:
         if self.vae is not None:
             told["vae"], told["vae_sha256"] = self.vae.name, self.hashes[self.vae]
         return told
-
-
-def content_hash(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            hashed.update(block)
-    return hashed.hexdigest()

@@ -6,10 +6,29 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .agsm import AGSM
-from .row import Objective, Regression, Row, mean_squared_error
+from .row import (
+    Objective,
+    Regression,
+    Row,
+    defaults,
+    hyperparameters,
+    mean_squared_error,
+)
 from .softrepa import SoftREPA
 
-OBJECTIVES: Mapping[str, type[Objective]] = MappingProxyType({"softrepa": SoftREPA, "agsm": AGSM})
+OBJECTIVES: Mapping[str, type[Objective]] = MappingProxyType(
+    {objective.NAME: objective for objective in (SoftREPA, AGSM)}
+)
 """By the name that --objective takes."""
 
-__all__ = ["AGSM", "OBJECTIVES", "Objective", "Regression", "Row", "SoftREPA", "mean_squared_error"]
+__all__ = [
+    "AGSM",
+    "OBJECTIVES",
+    "Objective",
+    "Regression",
+    "Row",
+    "SoftREPA",
+    "defaults",
+    "hyperparameters",
+    "mean_squared_error",
+]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from .row import Regression, Row, mean_squared_error
+from .row import NORMALISE, Regression, Row, hyperparameter, mean_squared_error
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,20 @@ class AGSM:
     """
 
     NAME: ClassVar[str] = "agsm"
+    TITLE: ClassVar[str] = "AGSM"
+    ABOUT: ClassVar[str] = "its successor, which does not over-count (arXiv 2605.30038)"
     BANKS: ClassVar[int] = 2
     SURVEY: ClassVar[Literal["live", "average"]] = "average"
+    APPENDED: ClassVar[bool] = True
+    NORMALISED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    BY_FAMILY: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {family: {"gamma_negative": 1.0} for family in ("SD1.x", "SD2.x")}
+    )
 
-    temperature: float = 0.1
-    normalise: bool = False
-    gamma_positive: float = 1.0
-    gamma_negative: float = 0.1
+    temperature: float = hyperparameter(0.1, "agsm 0.1", 1e-6)
+    normalise: bool = hyperparameter(False, NORMALISE)
+    gamma_positive: float = hyperparameter(1.0, "agsm (by model: 1)")
+    gamma_negative: float = hyperparameter(0.1, "agsm (by model: SD1.x 1, SDXL and SD3 0.1)")
 
     def __call__(self, row: Row) -> Regression:
         survey = row.predictions.detach()

@@ -13,8 +13,9 @@ prediction p of N numbers is that of mse(p, T) with T = p − N·g/2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor
 
@@ -52,18 +53,52 @@ class Regression:
 
 
 class Objective(Protocol):
-    """One file an objective. Immutable.
+    """One file an objective: a frozen dataclass, whose hyper-parameters become flags.
 
-    NAME: as in --objective.
+    NAME: as in --objective. TITLE: as people write it. ABOUT: a line for --help.
     BANKS: banks of tokens it trains. With two, own captions use bank 0, others bank 1.
     SURVEY: which tokens make the survey: those in training, or their moving average.
+    APPENDED: its authors put an MMDiT's tokens behind the text, not before it.
+    NORMALISED: hyper-parameters' defaults where errors are taken relative to their mean.
+    BY_FAMILY: their defaults by model family ("SD3"), where they are not the fields' own.
     """
 
     NAME: ClassVar[str]
+    TITLE: ClassVar[str]
+    ABOUT: ClassVar[str]
     BANKS: ClassVar[int]
     SURVEY: ClassVar[Literal["live", "average"]]
+    APPENDED: ClassVar[bool]
+    NORMALISED: ClassVar[Mapping[str, Any]]
+    BY_FAMILY: ClassVar[Mapping[str, Mapping[str, Any]]]
 
     def __call__(self, row: Row) -> Regression: ...
+
+
+NORMALISE = (
+    "temperature as a share of the row's mean error, which differs tenfold between timesteps"
+)
+"""What the hyper-parameter `normalise`, which every objective has, does."""
+
+
+def hyperparameter(default: Any, about: str, least: float = 0.0) -> Any:
+    """A field that is a flag too: a number from `least` up, or a switch where it is a bool.
+
+    Objectives may share one by name, with the same meaning.
+    """
+    return field(default=default, metadata={"about": about, "least": least})
+
+
+def hyperparameters(objective: type[Objective]) -> dict[str, Field]:
+    """An objective's fields that are flags, by name."""
+    return {one.name: one for one in fields(objective) if "about" in one.metadata}
+
+
+def defaults(objective: type[Objective], family: str, normalise: bool) -> dict[str, Any]:
+    """Every hyper-parameter of an objective for a model family."""
+    own = {name: one.default for name, one in hyperparameters(objective).items()}
+    relative = objective.NORMALISED if normalise else {}
+    return {**own, **objective.BY_FAMILY.get(family, {}), **relative, "normalise": normalise}
 
 
 def mean_squared_error(predictions: Tensor, targets: Tensor) -> Tensor:

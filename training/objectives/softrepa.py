@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .row import Regression, Row, mean_squared_error
+from .row import NORMALISE, Regression, Row, hyperparameter, mean_squared_error
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,21 @@ class SoftREPA:
     """
 
     NAME: ClassVar[str] = "softrepa"
+    TITLE: ClassVar[str] = "SoftREPA"
+    ABOUT: ClassVar[str] = "contrastive (arXiv 2503.08250)"
     BANKS: ClassVar[int] = 1
     SURVEY: ClassVar[Literal["live", "average"]] = "live"
+    APPENDED: ClassVar[bool] = False
+    NORMALISED: ClassVar[Mapping[str, Any]] = MappingProxyType({"temperature": 0.3})
+    BY_FAMILY: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {family: {"own_weight": 10.0} for family in ("SD1.x", "SD2.x", "SDXL")}
+    )
 
-    temperature: float = 0.07
-    normalise: bool = False
-    own_weight: float = 0.0
+    temperature: float = hyperparameter(0.07, "softrepa 0.07, with --normalise 0.3", 1e-6)
+    normalise: bool = hyperparameter(False, NORMALISE)
+    own_weight: float = hyperparameter(
+        0.0, "softrepa: weight of the own caption's error (by model: 10, SD3 0)"
+    )
     scale: float = 4.0
 
     def __call__(self, row: Row) -> Regression:

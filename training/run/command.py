@@ -11,6 +11,7 @@ from ..errors import BadInput
 from ..model import comfyui
 from ..settings.command_line import read_settings
 from ..settings.values import Settings
+from ..step.processes import take_device
 
 DONE, BAD_INPUT, INTERRUPTED, FAULT = 0, 2, 130, 1
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
+    take_device()
     # ComfyUI's attention that has an efficient backward, on every device.
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if settings.cpu else [])]
     found = comfyui.find(

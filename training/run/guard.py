@@ -9,8 +9,8 @@ a percent a step; at thirty times the usual learning rate, by up to 1.9 times.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from .measuring import Measured
 from .output.state import Progress
 
 SETTLING = 20
@@ -28,16 +28,6 @@ MOST_BAD = 10
 
 class Diverged(Exception):
     """The run makes nothing good any more; the last good tokens have been saved."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One step over all processes. gradient, tokens: their norms, before the update."""
-
-    loss: float
-    hits: float
-    gradient: float
-    tokens: float
 
 
 def fault_of_tokens(found: Measured, before: Progress) -> str:

@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..model.soft_tokens import SoftTokens
 from ..step import memory
 from ..step.batches import Batch, Batches
-from ..step.engine import Engine, Outcome, Task, prepare
-from ..step.processes import Processes, zero_missing
 from ..step.strengths import losses, recommended
-from ..step.validation import validate
+from ..step.validation import Validation
 from . import guard
-from .guard import Diverged, Measured
-from .host import Stopping
+from .guard import Diverged
+from .measuring import Loaded, Measuring, RanOut
 from .output.log import Log, Silence
 from .output.saving import Saving
 from .output.state import Checkpoint, Progress
 from .previews import Previews
-from .stopping import Stop
 
 
 class Interrupted(Exception):
@@ -41,26 +36,25 @@ class Interrupted(Exception):
 class Loop:
     """One run.
 
-    text_of: caption -> its encoding. average: the moving average of the tokens, where the objective
-    asks for one. validation: (range name, batch), none for no validation. previews: painted every
-    so many steps and at the end.
+    rate: the learning rate of the update after so many steps. accumulate: batches an update.
+    patience: validations without a lower loss, after which the run ends; None for no such end.
+    validation: (range name, batch), none for no validation. previews: painted every so many steps
+    and at the end.
     """
 
-    engine: Engine
+    measuring: Measuring
     batches: Batches
-    text_of: Callable[[str], Any]
-    live: SoftTokens
-    average: SoftTokens | None
     average_decay: float
     optimizer: torch.optim.Optimizer
+    rate: Callable[[int], float]
     progress: Progress
     saving: Saving
     log: Log | Silence
-    processes: Processes
     save_every: int
     remedies: memory.Remedies
+    accumulate: int = 1
+    patience: int | None = None
     validation: list[tuple[str, Batch]] = field(default_factory=list)
-    stop: Stopping = field(default_factory=Stop)
     previews: Previews | None = None
     preview_every: int = 0
 
@@ -69,6 +63,10 @@ class Loop:
         self._saved = self.progress.step
         self._due = False
         self._bad = 0
+        self._before: dict[str, Any] | None = None
+        # One thread draws and reads every batch, the next one while this step is computed.
+        self._reader = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[list[Loaded]]] | None = None
 
     def train(self, steps: int) -> None:
         """Goes on to step `steps`, then writes the adapter.
@@ -76,39 +74,53 @@ class Loop:
         Raises Interrupted, Diverged and OutOfMemory; what was good before is saved then.
         """
         try:
-            with self.stop.signals(self.log.say):
+            with self.measuring.stop.signals(self.log.say):
                 self._train(steps)
-        except (Diverged, memory.OutOfMemory):
+        except RanOut:
+            self.save()
+            raise self._out_of_memory() from None
+        except Diverged:
             self.save()
             raise
-        except self.stop.exceptions as error:
+        except self.measuring.stop.exceptions as error:
             self.save()
             raise Interrupted from error
+        finally:
+            self._reader.shutdown(wait=True, cancel_futures=True)
 
     def _train(self, steps: int) -> None:
-        while self.progress.step < steps:
+        if self.progress.step == 0 and self.validation:
+            self._before = _told(self.measuring.validation(self.validation))
+        while not self.progress.ended(steps, self.patience):
             began = time.monotonic()
             entry, interrupted = self._step()
-            last = self.progress.step == steps
-            due = last or self.progress.step % self.save_every == 0
+            due = self.progress.step == steps or self.progress.step % self.save_every == 0
             self._due |= due
-            if self.progress.step == 1 and self.processes.first:
+            if self.progress.step == 1 and self.measuring.processes.first:
                 # Only now: a new run that cannot even begin destroys nothing.
                 self.saving.output.clear()
             self.progress.strengths = {}
+            if self._before is not None:
+                entry["before"], self._before = self._before, None
             if due and self.validation:
-                entry |= self._validate(last)
+                entry |= self._validate()
+                if self.progress.ended(steps, self.patience):
+                    self._recommend()
             # The log comes before the state: a kill in between only repeats a step.
             self.log.step(**entry, seconds=round(time.monotonic() - began, 4))
-            if self.previews and not interrupted and (last or self._previews_due()):
-                self.previews.paint(self.engine.denoiser, self.live, self.progress.step)
-            if interrupted and not last:
+            ended = self.progress.ended(steps, self.patience)
+            if self.previews and not interrupted and (ended or self._previews_due()):
+                measuring = self.measuring
+                self.previews.paint(measuring.engine.denoiser, measuring.judged, self.progress.step)
+            if interrupted and not ended:
                 self._prove()
                 self.save()
                 raise Interrupted
-        if self._saved >= steps:  # a finished run, whose adapter is missing or has other labels
-            if self.processes.first:
-                self.saving.adapter(self.live, self.progress)
+        if self.progress.step < steps:
+            self.log.say(self._early())
+        if self._saved >= self.progress.step:  # finished: its adapter is lost, or has other labels
+            if self.measuring.processes.first:
+                self.saving.adapter(self.measuring.judged, self.progress)
         elif self._prove():
             self.save()
         else:
@@ -122,24 +134,19 @@ class Loop:
         good = self._good
         if good is None or good.progress.step <= self._saved:
             return
-        if self.processes.first:
-            self.saving.all_of(good, self.live)
+        if self.measuring.processes.first:
+            self.saving.all_of(good, self.measuring.live)
         self._saved, self._due = good.progress.step, False
-
-    def task(self, batch: Batch) -> Task:
-        """A batch's latents and texts, from the cache to the device."""
-        latents = torch.stack([self.batches.cache.latent(image) for image in batch.images])
-        texts = [self.text_of(caption) for caption in batch.captions]
-        return prepare(self.engine.denoiser, batch, latents, texts)
 
     def _step(self) -> tuple[dict[str, Any], bool]:
         """One update of the tokens: (log entry, whether any process was told to stop)."""
-        batch = self.batches[self.progress.step]
-        found, interrupted = self._measure(batch, self._accumulate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.progress.step)
+        found = self.measuring.gradients(self._batches(self.progress.step))
         entry = {
             "step": self.progress.step + 1,
             "loss": found.loss,
-            "accuracy": found.hits / len(batch.images),
+            "accuracy": found.accuracy,
             "lr": self.optimizer.param_groups[0]["lr"],
             "grad_norm": found.gradient,
             "token_norm": found.tokens,
@@ -148,71 +155,46 @@ class Loop:
             raise self._diverged(reason)
         if reason := guard.fault_of_step(found, self.progress):
             self._skip(reason)
-            return {**entry, "skipped": True}, interrupted
+            return {**entry, "skipped": True}, found.stopped
         self._keep()
         guard.learn(found, self.progress)
         self._bad = 0
         self.optimizer.step()
-        if self.average is not None:
-            self.average.average(self.live, self.average_decay)
+        if self.measuring.average is not None:
+            self.measuring.average.average(self.measuring.live, self.average_decay)
         self.progress.step += 1
-        return entry, interrupted
+        return entry, found.stopped
 
-    def _accumulate(self, batch: Batch, rows: range) -> Outcome:
-        return self.engine.accumulate(self.task(batch), self.live, self.average, rows)
+    def _batches(self, step: int) -> list[Loaded]:
+        """The batches of an update; those of the next are read in the meantime."""
+        ahead = self._ahead if self._ahead and self._ahead[0] == step else None
+        found = (ahead[1] if ahead else self._reader.submit(self._read, step)).result()
+        self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
+        return found
 
-    def _evaluate(self, batch: Batch, rows: range, weight: float | None = None) -> Outcome:
-        return self.engine.evaluate(self.task(batch), self.live, self.average, rows, weight)
+    def _read(self, step: int) -> list[Loaded]:
+        first = step * self.accumulate
+        drawn = (self.batches[at] for at in range(first, first + self.accumulate))
+        return [self.measuring.load(batch) for batch in drawn]
 
-    def _measure(
-        self, batch: Batch, work: Callable[[Batch, range], Outcome]
-    ) -> tuple[Measured, bool]:
-        """A batch's loss and norms over all processes, and whether any was told to stop."""
-        outcome = self._afford(work, batch, self.processes.share(len(batch.images)))
-        nothing = torch.zeros((), device=self.engine.denoiser.device)
-        loss, hits = (nothing, nothing) if outcome is None else (outcome.loss, outcome.hits)
-        parameters = list(self.live.tensors.values())
-        zero_missing(parameters)
-        flags = loss.new_tensor([float(self.stop.asked), float(outcome is None)])
-        sums = torch.cat((torch.stack((loss, hits)), flags))
-        gradients = [parameter.grad for parameter in parameters]
-        self.processes.sum(sums, *gradients)
-        norms = torch.stack((_norm(gradients), _norm(parameters)))
-        # The step's only look at the device.
-        loss, hits, stopped, failed, gradient, tokens = torch.cat((sums, norms)).tolist()
-        if failed:
-            raise self._out_of_memory()
-        return Measured(loss, hits, gradient, tokens), stopped > 0
-
-    def _afford(
-        self, work: Callable[[Batch, range], Outcome], batch: Batch, rows: range
-    ) -> Outcome | None:
-        """What `work` gives, with half the micro-batch where memory runs out; None where that is
-        the user's own or cannot be halved."""
-        while True:
-            self.optimizer.zero_grad(set_to_none=True)
-            try:
-                return work(batch, rows)
-            except Exception as error:
-                if not memory.ran_out(error):
-                    raise
-            # Only here: the exception holds on to all that the step had made.
-            memory.free()
-            if not self.remedies.auto or self.engine.micro_batch == 1:
-                return None
-            self.engine.micro_batch //= 2
-            self.log.say(f"Memory ran out: going on with --micro-batch {self.engine.micro_batch}.")
+    def _early(self) -> str:
+        best = self.saving.output.best.name
+        return (
+            f"Stopped at step {self.progress.step}: {self.progress.stale} validations in a row "
+            f"without a lower loss; {best} is the best. A higher --patience goes on with --resume."
+        )
 
     def _keep(self) -> None:
         """This step's forward pass shows that the tokens as they are now are good."""
-        self._good = Checkpoint.taken(self.progress, self.live, self.average, self.optimizer)
+        tokens, average = self.measuring.live, self.measuring.average
+        self._good = Checkpoint.taken(self.progress, tokens, average, self.optimizer)
         if self._due:
             self.save()
 
     def _prove(self) -> bool:
         """Tries the tokens on the batches to come, until one shows that they are good."""
         for step in range(self.progress.step, self.progress.step + guard.MOST_BAD):
-            found, _ = self._measure(self.batches[step], self._evaluate)
+            found = self.measuring.loss(self._batches(step))
             if guard.fault_of_tokens(found, self.progress):
                 return False
             if not guard.fault_of_step(found, self.progress):
@@ -245,35 +227,33 @@ class Loop:
         )
 
     def _out_of_memory(self) -> memory.OutOfMemory:
-        micro_batch = self.engine.micro_batch
+        micro_batch = self.measuring.engine.micro_batch
         return memory.OutOfMemory(
             f"Memory ran out at step {self.progress.step + 1} with --micro-batch {micro_batch}: "
             f"{self.remedies.advice(micro_batch, self._kept)}."
         )
 
-    def _validate(self, last: bool) -> dict[str, Any]:
-        def evaluate(batch: Batch, rows: range, weight: float | None = None) -> Outcome:
-            outcome = self._afford(partial(self._evaluate, weight=weight), batch, rows)
-            if outcome is None:
-                raise self._out_of_memory()
-            return outcome
-
-        found = validate(evaluate, self.validation, self.processes)
+    def _validate(self) -> dict[str, Any]:
+        """Validates, keeps the best adapter, and counts how often it was not bettered."""
+        found = self.measuring.validation(self.validation)
+        self.progress.stale += 1
         if found.loss < self.progress.best_loss:
-            self.progress.best_loss = found.loss
-            if self.processes.first:
-                self.saving.best(self.live, self.progress)
-        if last:  # said of the last adapter alone: a longer run leaves no trace of it
-            self.progress.strengths = losses(evaluate, self.validation, self.processes)
-            if best := recommended(self.progress.strengths):
-                self.log.say(f"Held-out captions are told apart best at strength {best}.")
-        return {
-            "val_loss": found.loss,
-            "val_accuracy": found.accuracy,
-            "val_by_timestep": found.by_timestep,
-        }
+            self.progress.best_loss, self.progress.stale = found.loss, 0
+            if self.measuring.processes.first:
+                self.saving.best(self.measuring.judged, self.progress)
+        return _told(found)
+
+    def _recommend(self) -> None:
+        """Of the last adapter alone: a longer run leaves no trace of it."""
+        validation, batches = self.measuring.validation, self.validation
+        self.progress.strengths = losses(lambda weight: validation(batches, weight).loss)
+        if best := recommended(self.progress.strengths):
+            self.log.say(f"Held-out captions are told apart best at strength {best}.")
 
 
-def _norm(tensors: list[Tensor]) -> Tensor:
-    """Of all of them together, ()."""
-    return torch.stack([tensor.detach().norm() for tensor in tensors]).norm()
+def _told(found: Validation) -> dict[str, Any]:
+    return {
+        "val_loss": found.loss,
+        "val_accuracy": found.accuracy,
+        "val_by_timestep": found.by_timestep,
+    }

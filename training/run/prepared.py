@@ -11,6 +11,7 @@ from .. import data
 from ..cache import keys
 from ..data.captions.hard_captions import chosen
 from ..data.captions.words import read_words
+from ..data.known import Known
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
 from ..model.joint_blocks import training_options
@@ -20,6 +21,9 @@ from ..step.validation import split
 from .output import previous
 from .output.adapter import Output, labels
 from .output.state import Progress
+
+MANIFEST = ".known-files.sqlite"
+"""Beside the output, or in --cache: what earlier starts know of pictures and model files."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Prepared:
     pairs: Sequence[data.Pair]
     patcher: Any
     encoder: comfy_model.Encoder
+    known: Known
     hard: dict[str, tuple[str, ...]]
     progress: Progress
     auto_micro_batch: bool
@@ -44,7 +49,7 @@ class Prepared:
     @functools.cached_property
     def images(self) -> list[str]:
         """The pictures' keys in the cache: every file is read for them, so once a run."""
-        return keys.of_images(self.pairs, self.framing)
+        return keys.of_images(self.pairs, self.framing, self.known)
 
     @functools.cached_property
     def described(self) -> dict[str, Any]:
@@ -65,7 +70,8 @@ class Prepared:
         """How every picture is framed. Raises BadInput where the resolution cannot be."""
         settings = self.settings
         training, held_out = split(len(self.pairs), settings.val_fraction, settings.seed)
-        framing = data.Framing(settings.resolution, settings.buckets)
+        sampled = settings.latents == "sampled"
+        framing = data.Framing(settings.resolution, settings.buckets, sampled=sampled)
         return data.plan(self.pairs, framing, training, held_out, settings.batch_size)
 
     @property
@@ -93,12 +99,13 @@ def prepare(
         settings.checkpoint, settings.model, settings.text_encoder, settings.vae
     )
     auto = settings.micro_batch is None
-    settings = settings.filled(design.recipe_for(base.outline))
+    settings = settings.completed(design.family(base.outline))
     design.check(settings, base.outline)
     training_options(base.outline, settings.checkpointing)
     if processes.first:
         print(*base.notes, sep="\n", end="\n" if base.notes else "")
-    pairs, report = data.find(settings.data)
+    known = Known((settings.cache or output.adapter.parent) / MANIFEST)
+    pairs, report = data.find(settings.data, known)
     if processes.first:
         report.show()
         if progress.step == 0:
@@ -106,13 +113,13 @@ def prepare(
     _check_sizes(settings, len(pairs))
     patcher = base.load()
     hard = {}
-    if settings.hard_share > 0.0:
+    if settings.hard_captions:
         captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
-        # As many as a row can use: each takes as much room in the cache as the caption itself.
-        count = max(1, round(settings.hard_share * (settings.batch_size - 1)))
-        hard = chosen(captions, count, settings.seed, words)
-    encoder = base.encoder(patcher)
-    prepared = Prepared(settings, output, given, pairs, patcher, encoder, hard, progress, auto)
+        hard = chosen(captions, settings.hard_captions, settings.seed, words)
+    encoder = base.encoder(patcher, known, settings.latents == "sampled")
+    prepared = Prepared(
+        settings, output, given, pairs, patcher, encoder, known, hard, progress, auto
+    )
     if prepared.plan.crops and processes.first:
         print(prepared.plan)
     if progress.step:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,17 +16,18 @@ from ..model import design
 from ..model.denoiser import Denoiser
 from ..model.joint_blocks import training_options
 from ..model.soft_tokens import SoftTokens
-from ..objectives import OBJECTIVES, Objective
+from ..objectives import OBJECTIVES
 from ..settings.values import Settings
-from ..step import memory
+from ..step import memory, schedule
 from ..step.batches import Batches
 from ..step.engine import Engine
 from ..step.processes import Processes, join
 from ..step.validation import split, validation_batches
 from . import dry_run
-from .host import Host
 from .loop import Loop
+from .measuring import Measuring
 from .output.adapter import Output, find_output
+from .output.boards import Board, tensorboard, wandb
 from .output.files import remove_remains
 from .output.lock import alone
 from .output.log import Log, Silence
@@ -32,6 +35,7 @@ from .output.saving import Saving
 from .output.state import load_tensors
 from .prepared import Prepared, prepare
 from .previews import Previews
+from .stopping import Host
 
 
 def run(settings: Settings, host: Host | None = None) -> None:
@@ -58,16 +62,6 @@ def run(settings: Settings, host: Host | None = None) -> None:
         processes.close()
 
 
-def objective_of(settings: Settings) -> Objective:
-    """The objective with its own hyper-parameters; the settings must be filled."""
-    common = {"temperature": settings.temperature, "normalise": settings.normalise}
-    if settings.objective == "softrepa":
-        return OBJECTIVES["softrepa"](own_weight=settings.own_weight, **common)
-    return OBJECTIVES["agsm"](
-        gamma_positive=settings.gamma_positive, gamma_negative=settings.gamma_negative, **common
-    )
-
-
 def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     settings, output = prepared.settings, prepared.output
     previews = None
@@ -85,11 +79,13 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         barrier=processes.wait,
     )
     progress = prepared.progress
-    denoiser = Denoiser(prepared.patcher, settings.precision)
+    uniform = settings.timesteps == "uniform"
+    denoiser = Denoiser(prepared.patcher, settings.precision, uniform)
     bos = cache.text("").context[0] if settings.start == "bos" else None
     live = design.tokens_for(settings, denoiser.model, bos).copy(denoiser.device, trainable=True)
-    objective = objective_of(settings)
-    average = live.copy(denoiser.device, False) if objective.SURVEY == "average" else None
+    objective = OBJECTIVES[settings.objective](**settings.hyperparameters)
+    averaged = objective.SURVEY == "average" or settings.save_average
+    average = live.copy(denoiser.device, False) if averaged else None
     optimizer = torch.optim.AdamW(
         list(live.tensors.values()), settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -101,25 +97,42 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     if processes.first:
         for path in (output.adapter, output.best, output.state, output.log, output.plot):
             remove_remains(path)
-        log = Log(output.log, progress.step, settings.steps, settings.tensorboard, host.watch)
+        log = Log(output.log, progress.step, settings.steps, _boards(prepared), host.watch)
     options = training_options(denoiser.model, settings.checkpointing)
     micro_batch = _micro_batch(prepared, denoiser, live, cache)
-    loop = Loop(
+    measuring = Measuring(
         engine=Engine(denoiser, objective, micro_batch, options, settings.train_weight),
-        batches=batches,
+        latent_of=cache.latent,
         text_of=cache.text,
         live=live,
         average=average,
+        judged=average if settings.save_average else live,
+        processes=processes,
+        stop=host.stop,
+        halve=prepared.auto_micro_batch,
+        say=log.say,
+    )
+    loop = Loop(
+        measuring=measuring,
+        batches=batches,
         average_decay=settings.average_decay,
         optimizer=optimizer,
+        rate=functools.partial(schedule.rate, settings),
         progress=progress,
-        saving=Saving(output, prepared.described, prepared.labels),
+        saving=Saving(
+            output,
+            prepared.described,
+            prepared.labels,
+            settings.keep,
+            settings.save_every,
+            settings.save_average,
+        ),
         log=log,
-        processes=processes,
         save_every=settings.save_every,
         remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
+        accumulate=settings.accumulate,
+        patience=settings.patience,
         validation=validation_batches(batches, held_out),
-        stop=host.stop,
         previews=previews,
         preview_every=settings.preview_every,
     )
@@ -127,6 +140,18 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         loop.train(settings.steps)
     finally:
         log.close()
+
+
+def _boards(prepared: Prepared) -> list[Callable[[], Board | None]]:
+    """What else is told of each step; opened at the first."""
+    settings, output, progress = prepared.settings, prepared.output, prepared.progress
+    made: list[Callable[[], Board | None]] = []
+    if settings.tensorboard:
+        made.append(functools.partial(tensorboard, output.board, progress.step))
+    if settings.wandb:
+        name = output.adapter.stem
+        made.append(functools.partial(wandb, name, progress.started, prepared.described))
+    return made
 
 
 def _micro_batch(
@@ -152,7 +177,7 @@ def _micro_batch(
             raise
         held = sys.maxsize  # one at a time, if at all
     memory.free()
-    return memory.affordable(denoiser.device, held, settings.batch_size)
+    return memory.affordable(denoiser.device, held, settings.row)
 
 
 def _batches(
@@ -174,6 +199,8 @@ def _batches(
         seed=settings.seed,
         hard_share=settings.hard_share,
         hard_captions=hard,
+        negatives=settings.negatives,
+        replay=settings.replay,
     )
     return batches, held_out
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.reading.text_files import read_toml
 from ..errors import BadInput
-from .flags import parser
+from .flags import Parser, parser
 from .paths import expanded
-from .values import Settings
+from .recipes import OF_OBJECTIVE, RECIPES
+from .values import Settings, flag
 
 _PROSE = ("title", "description", "author")
 _ESCAPED = "\b\t\n\f\r\x1b"
@@ -33,14 +35,36 @@ def read_settings(arguments: list[str]) -> Settings:
     config = _config_of(arguments)
     configured = _as_flags(config, arguments) if config else []
     given = vars(made.parse_args([*configured, *arguments]))
+    if given["recipe"] is not None:
+        given = _with_recipe(made, given["recipe"], [*configured, *arguments])
     given.pop("config")
     for name in ("text_encoder", "extra_model_paths_config", "preview_prompts"):
         given[name] = tuple(given[name] or ())
     if given["checkpoint"] is None and given["model"] is None:
         raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")
+    if given["patience"] and not given["val_fraction"]:
+        raise BadInput("--patience counts validations: hold some pairs out by --val-fraction.")
+    if given["wandb"] and importlib.util.find_spec("wandb") is None:
+        raise BadInput("--wandb: Weights & Biases is not installed (pip install wandb).")
     if given["resume"] and given["overwrite"]:
         raise BadInput("--resume goes on with a run and --overwrite starts it anew: give one.")
-    return Settings(**given)
+    return Settings.of(given)
+
+
+def _with_recipe(made: Parser, recipe: str, arguments: list[str]) -> dict[str, Any]:
+    """The flags of a recipe, and those that were given over them; `recipe` tells of both."""
+    given = vars(made.parse_args([*RECIPES[recipe], *arguments]))
+    objective = OF_OBJECTIVE.get(recipe)
+    if objective and given["objective"] != objective:
+        raise BadInput(
+            f"--recipe {recipe} is of --objective {objective}: nobody has published the other's "
+            "settings; leave --recipe out."
+        )
+    alone = vars(made.parse_args([*RECIPES[recipe], "--data=.", f"--recipe={recipe}"]))
+    names = [each.partition("=")[0].removeprefix("--") for each in RECIPES[recipe]]
+    names = [name.removeprefix("no-").replace("-", "_") for name in names]
+    others = [f"{flag(name)} {given[name]}" for name in names if given[name] != alone[name]]
+    return {**given, "recipe": f"{recipe}, with {', '.join(others)}" if others else recipe}
 
 
 def _config_of(arguments: list[str]) -> Path | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import Field
 from pathlib import Path
 from typing import NoReturn
 
 from ...softrepa.adapter import PLACEMENTS
 from ..data import Framing
 from ..errors import BadInput
-from ..objectives import OBJECTIVES
+from ..objectives import OBJECTIVES, hyperparameters
 from .paths import check_text, expanded
-from .values import PRECISIONS
+from .recipes import RECIPES
+from .values import PRECISIONS, flag
 
 DESCRIPTION = """\
 Trains soft text tokens (SoftREPA, AGSM) for a checkpoint that your ComfyUI loads, from a folder of
@@ -22,6 +24,7 @@ training/README.md is the guide: how much data, which settings, what goes wrong.
 EPILOG = """\
 beside the adapter:
   NAME.best.safetensors  the adapter of the lowest validation loss (with --val-fraction)
+  NAME.stepNNNNNN.safetensors  those of --keep
   NAME.state             the training checkpoint that --resume goes on from
   NAME.log.jsonl         one object a step; NAME.png plots it; NAME.data.txt names unused files
   NAME.previews.png      the same prompts without and with the tokens (with --preview-every)
@@ -84,6 +87,10 @@ def _input(made: Parser) -> None:
         "be given several times (default: Desktop's, for its base directory)")
     add("--config", metavar="FILE", type=_path,
         help="TOML with any of these flags, such as batch-size = 8; flags given here win")
+    add("--recipe", choices=sorted(RECIPES),
+        help="published: as SoftREPA's authors train (" + " ".join(RECIPES["published"]) + "); "
+        "recommended: what our tables prefer (" + " ".join(RECIPES["recommended"]) + "); other "
+        "flags win (default: none)")
 
 
 def _data(made: Parser) -> None:
@@ -91,6 +98,12 @@ def _data(made: Parser) -> None:
     add("--resolution", metavar="PIXELS", type=_resolution,
         help="side of the square pictures are cropped to (by model: 512, SDXL 1024)")
     _switch(add, "--buckets", False, "keep aspect ratios: sizes of about the same area")
+    add("--latents", choices=("mode", "sampled"), default="mode",
+        help="of a picture: the VAE's most likely one, as the VAE Encode node gives it, or one "
+        "drawn from its distribution, the same in every epoch (default: %(default)s)")
+    add("--timesteps", choices=("schedule", "uniform"), default="schedule",
+        help="schedule: noise as the model's own schedule has it (SD3: more of it); uniform: every "
+        "timestep equally often. The same for SD1.x, SD2.x and SDXL (default: %(default)s)")
     add("--val-fraction", metavar="SHARE", type=_number(0.0, 0.5), default=0.0,
         help="share of the pairs held out: their loss and accuracy by timestep range are logged "
         "and the best adapter kept (default: none)")
@@ -101,25 +114,20 @@ def _data(made: Parser) -> None:
 def _objective(made: Parser) -> None:
     add = made.add_argument_group("objective").add_argument
     add("--objective", choices=sorted(OBJECTIVES), default="softrepa",
-        help="softrepa: contrastive (arXiv 2503.08250); agsm: its successor, which does not "
-        "over-count (arXiv 2605.30038) (default: %(default)s)")
-    add("--temperature", metavar="T", type=_number(1e-6),
-        help="softrepa 0.07, agsm 0.1; with --normalise softrepa 0.3")
-    _switch(add, "--normalise", False,
-            "temperature as a share of the row's mean error, which differs tenfold between "
-            "timesteps")
+        help="; ".join(f"{name}: {one.ABOUT}" for name, one in OBJECTIVES.items())
+        + " (default: %(default)s)")
+    _hyperparameters(add)
     add("--hard-share", metavar="SHARE", type=_number(0.0, 1.0), default=0.0,
         help="share of a caption's negatives made from itself by changing one thing (a colour, a "
         "number, a place), or taken from NAME.neg.txt (default: none)")
     add("--hard-words", metavar="FILE", type=_path,
         help="TOML with further words for that, shaped like training/data/captions/words_en.toml")
-    add("--own-weight", metavar="W", type=_number(0.0),
-        help="softrepa: weight of the own caption's error (by model: 10, SD3 0)")
-    add("--gamma-positive", metavar="G", type=_number(0.0), help="agsm (by model: 1)")
-    add("--gamma-negative", metavar="G", type=_number(0.0),
-        help="agsm (by model: SD1.x 1, SDXL and SD3 0.1)")
     add("--average-decay", metavar="D", type=_number(0.0, 1.0), default=0.9999,
-        help="agsm: of the tokens' moving average, a step (default: %(default)s)")
+        help="of the tokens' moving average, a step: agsm's, and that of --save-average (default: "
+        "%(default)s)")
+    _switch(add, "--save-average", False,
+            "save and validate the tokens' moving average in place of the tokens themselves; with "
+            "few steps lower --average-decay, to 0.99 for some hundred")
 
 
 def _tokens(made: Parser) -> None:
@@ -144,10 +152,28 @@ def _optimisation(made: Parser) -> None:
     add = made.add_argument_group("optimisation").add_argument
     add("--steps", metavar="N", type=_whole(1), default=30_000, help="(default: %(default)s)")
     add("--batch-size", metavar="B", type=_whole(2), default=16,
-        help="images a step, over all processes; each is told apart from B - 1 other captions "
-        "(default: %(default)s)")
+        help="images a step, over all processes; each is told apart from B - 1 other captions, or "
+        "from --negatives of them (default: %(default)s)")
+    add("--negatives", metavar="K", type=_whole(1),
+        help="captions that each image is told apart from, drawn anew each step from the batch's "
+        "and its hard ones; a step costs B * (K + 1) predictions (default: B - 1, all)")
+    add("--replay", metavar="R", type=_whole(1),
+        help="negatives of an image that have a gradient, drawn evenly each step and weighted for "
+        "the others: the same on average, noisier, and cheaper (default: all)")
+    add("--accumulate", metavar="N", type=_whole(1), default=1,
+        help="batches an update, each with a timestep and noise of its own; their gradients are "
+        "averaged (default: %(default)s)")
     add("--learning-rate", metavar="LR", type=_number(0.0), default=1e-3,
-        help="of AdamW (default: %(default)s)")
+        help="of AdamW, at its highest (default: %(default)s)")
+    add("--schedule", choices=("constant", "cosine", "cosine-restarts"), default="constant",
+        help="of the learning rate: cosine falls over all --steps, cosine-restarts in ten stairs "
+        "over each --cycle-steps (default: %(default)s)")
+    add("--warmup-steps", metavar="N", type=_whole(0), default=0,
+        help="over which the rate rises to --learning-rate (default: none)")
+    add("--cycle-steps", metavar="N", type=_whole(1), default=5000,
+        help="of cosine-restarts (default: %(default)s)")
+    add("--min-learning-rate", metavar="LR", type=_number(0.0), default=0.0,
+        help="to which cosine and cosine-restarts fall (default: %(default)s)")
     add("--weight-decay", metavar="WD", type=_number(0.0), default=1e-4,
         help="(default: %(default)s)")
     add("--seed", metavar="N", type=_whole(0), default=0,
@@ -189,19 +215,42 @@ def _running(made: Parser) -> None:
     add("--preview-prompts", metavar="TEXT", type=_text, action="append",
         help="a prompt to paint, or a .txt file with one a line; may be given several times "
         "(default: two captions of the data)")
+    add("--keep", metavar="N", type=_whole(0), default=0,
+        help="the last N checkpoints stay as adapters too, NAME.step000100.safetensors (default: "
+        "none)")
+    add("--patience", metavar="N", type=_whole(1),
+        help="end the run after N validations in a row without a lower loss; needs --val-fraction "
+        "(default: never)")
     _switch(add, "--resume", False,
             "go on from the last checkpoint (from the start where there is none); on a CPU the "
-            "result has the bytes of an unbroken run. --steps may grow, --learning-rate and "
-            "--precision may change")
+            "result has the bytes of an unbroken run. --steps may grow, the learning rate, its "
+            "schedule and --precision may change")
     _switch(add, "--overwrite", False, "start anew, and delete what another run left there")
     _switch(add, "--accept-changed-data", False,
             "with --resume: go on although pictures or captions have changed")
     _switch(add, "--tensorboard", True, "log to NAME.tensorboard where TensorBoard is installed")
+    _switch(add, "--wandb", False,
+            "log to Weights & Biases too, project softrepa; it must be installed")
     add("--dry-run", action="store_true",
         help="read the data, load the model, print what a run would take, and stop")
 
 
 # fmt: on
+def _hyperparameters(add: Callable[..., object]) -> None:
+    """The flags that the objectives' own files declare, one for all that share a name."""
+    found: dict[str, list[Field]] = {}
+    for objective in OBJECTIVES.values():
+        for name, one in hyperparameters(objective).items():
+            found.setdefault(name, []).append(one)
+    for name, ones in found.items():
+        about = "; ".join(dict.fromkeys(one.metadata["about"] for one in ones))
+        if isinstance(ones[0].default, bool):
+            _switch(add, flag(name), None, about)
+        else:
+            least = ones[0].metadata["least"]
+            add(flag(name), metavar="X", type=_number(least), help=about)
+
+
 def _switch(add: Callable[..., object], name: str, default: bool | None, text: str) -> None:
     add(name, action=argparse.BooleanOptionalAction, default=default, help=text)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .recipes import TEMPERATURES, Recipe
+from ..objectives import OBJECTIVES, defaults, hyperparameters
+from .families import FAMILIES
 
 PRECISIONS: Mapping[str, torch.dtype | None] = {
     "auto": None,
@@ -25,6 +26,9 @@ _FREE_TO_CHANGE = {
     "save_every",
     "preview_every",
     "preview_prompts",
+    "keep",
+    "patience",
+    "wandb",
     "resume",
     "overwrite",
     "accept_changed_data",
@@ -53,7 +57,11 @@ _FREE_TO_CHANGE = {
 @dataclass(frozen=True)
 class Settings:
     """One field a flag; see `python training/train.py --help`. None: the model family's default;
-    for `micro_batch`, as many as fit."""
+    for `micro_batch`, as many as fit.
+
+    hyperparameters: the objective's, by name. recipe: its name, and what was given besides that
+    differs from it.
+    """
 
     checkpoint: str | None
     data: Path
@@ -68,14 +76,14 @@ class Settings:
     cache: Path | None = None
     resolution: int | None = None
     buckets: bool = False
+    latents: str = "mode"
+    timesteps: str = "schedule"
     val_fraction: float = 0.0
+    recipe: str | None = None
     objective: str = "softrepa"
-    temperature: float | None = None
-    normalise: bool = False
-    own_weight: float | None = None
-    gamma_positive: float | None = None
-    gamma_negative: float | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     average_decay: float = 0.9999
+    save_average: bool = False
     hard_share: float = 0.0
     hard_words: Path | None = None
     tokens: int | None = None
@@ -87,8 +95,15 @@ class Settings:
     train_weight: float = 1.0
     steps: int = 30_000
     batch_size: int = 16
+    negatives: int | None = None
+    replay: int | None = None
+    accumulate: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    cycle_steps: int = 5000
+    min_learning_rate: float = 0.0
     seed: int = 0
     micro_batch: int | None = None
     checkpointing: bool = False
@@ -100,32 +115,55 @@ class Settings:
     save_every: int = 100
     preview_every: int = 0
     preview_prompts: tuple[str, ...] = ()
+    keep: int = 0
+    patience: int | None = None
     resume: bool = False
     overwrite: bool = False
     accept_changed_data: bool = False
     tensorboard: bool = True
+    wandb: bool = False
     dry_run: bool = False
 
-    def filled(self, recipe: Recipe) -> Settings:
-        """These settings with the family's defaults for what was left open."""
-        defaults: dict[str, Any] = {
-            "resolution": recipe.resolution,
-            "temperature": TEMPERATURES[self.objective, self.normalise],
-            "own_weight": recipe.own_weight,
-            "gamma_positive": recipe.gamma_positive,
-            "gamma_negative": recipe.gamma_negative,
-            "tokens": recipe.tokens,
-            "layers": recipe.layers,
-            "time_offsets": recipe.time_offsets,
-            "start": recipe.start,
-            "micro_batch": min(self.batch_size, 4),
-        }
-        open_ones = {key: value for key, value in defaults.items() if getattr(self, key) is None}
-        return replace(self, **open_ones)
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Settings:
+        """From flags by name, as the command line has them; None for those not given.
+
+        Hyper-parameters of other objectives than the chosen one are passed over.
+        """
+        known = hyperparameters(OBJECTIVES[given.get("objective", cls.objective)])
+        # Switches do not depend on the model: they are known at once.
+        chosen = {name: one.default for name, one in known.items() if isinstance(one.default, bool)}
+        chosen |= {name: given[name] for name in known if given.get(name) is not None}
+        own = {name: value for name, value in given.items() if name in FIELDS}
+        return cls(**own, hyperparameters=chosen)
+
+    def completed(self, family: str) -> Settings:
+        """These settings with a family's defaults (a row of `FAMILIES`) for what was left open."""
+        given = self.hyperparameters
+        chosen = defaults(OBJECTIVES[self.objective], family, given.get("normalise", False))
+        open_ones = {**asdict(FAMILIES[family]), "micro_batch": min(self.batch_size, 4)}
+        open_ones = {key: value for key, value in open_ones.items() if getattr(self, key) is None}
+        return replace(self, **open_ones, hyperparameters={**chosen, **given})
+
+    @property
+    def row(self) -> int:
+        """Predictions that one image takes: under its own caption and its negatives."""
+        most = self.batch_size - 1
+        return 1 + (most if self.negatives is None else self.negatives)
+
+    @property
+    def hard_captions(self) -> int:
+        """Hard captions that a row can use; each takes as much room in the cache as a caption."""
+        if self.hard_share == 0.0:
+            return 0
+        sought = max(self.batch_size - 1, self.negatives or 0)
+        beyond = max(0, sought - (self.batch_size - 1))
+        return max(1, round(self.hard_share * sought), beyond)
 
     def decisive(self) -> dict[str, Any]:
         """What a resumed run must share with the one it continues, as JSON has it."""
         named = {key: value for key, value in asdict(self).items() if key not in _FREE_TO_CHANGE}
+        named |= named.pop("hyperparameters")
         return {key: str(v) if isinstance(v, Path) else v for key, v in named.items()}
 
 
@@ -135,3 +173,5 @@ def flag(name: str) -> str:
 
 
 FIELDS = tuple(field.name for field in fields(Settings))
+DEFAULTS = Settings(None, Path(), "").decisive()
+"""What a run was told where nothing was given."""

@@ -34,7 +34,8 @@ class Batch:
 
     captions: the distinct captions in play. candidates: for each image, indices into captions;
     its own comes first, captions equal to it are left out. images: indices into the cache.
-    timestep: entry of the model's schedule. noise: (1, C, h, w), shared by all images.
+    timestep: entry of the model's schedule. noise: (1, C, h, w), shared by all images. replayed:
+    for each image, which places of its candidates, other than 0, have a gradient; None for all.
     """
 
     images: tuple[int, ...]
@@ -42,6 +43,7 @@ class Batch:
     candidates: tuple[tuple[int, ...], ...]
     timestep: int
     noise: Tensor
+    replayed: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def negatives(self) -> int:
@@ -58,6 +60,8 @@ class Batches:
 
     images: the training split. shapes: latent shape (C, h, w) by image. hard_share: the share of a
     row's negatives, 0 ... 1, that are hard captions of its own caption (as far as there are any).
+    negatives: a row has this many, drawn anew each step from all it could have; None for all.
+    replay: so many of them, drawn evenly, have a gradient; None for all.
     Raises BadInput where there are fewer images than a batch has, or one is alone in its shape.
     """
 
@@ -69,6 +73,8 @@ class Batches:
     seed: int
     hard_share: float = 0.0
     hard_captions: HardCaptions | None = None
+    negatives: int | None = None
+    replay: int | None = None
     _kept: dict[int, list[list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,13 +110,23 @@ class Batches:
         for row, (image, caption) in enumerate(zip(images, own, strict=True)):
             others = own[row + 1 :] + own[:row]
             hard = self._hard(image, caption, rng)
-            names = negatives(caption, others, hard, self.hard_share)
+            names = negatives(caption, others, hard, self.hard_share, self.negatives or 0)
+            if self.negatives is not None and self.negatives < len(names):
+                kept = sorted(rng.sample(range(len(names)), self.negatives))
+                names = [names[at] for at in kept]
             candidates.append(
                 tuple(index.setdefault(name, len(index)) for name in (caption, *names))
             )
         shape = (1, *self.shapes[images[0]])
         noise = torch.randn(shape, generator=torch_generator(self.seed, "noise", *purpose))
-        return Batch(tuple(images), tuple(index), tuple(candidates), timestep, noise)
+        replayed = None
+        if self.replay is not None:
+            draw = python_random(self.seed, "replay", *purpose)
+            replayed = tuple(self._replayed(len(row), draw) for row in candidates)
+        return Batch(tuple(images), tuple(index), tuple(candidates), timestep, noise, replayed)
+
+    def _replayed(self, count: int, rng: random.Random) -> tuple[int, ...]:
+        return tuple(sorted(rng.sample(range(1, count), min(self.replay, count - 1))))
 
     def _hard(self, image: int, caption: str, rng: random.Random) -> list[str]:
         """What the user wrote for this image first, then what was made from its caption."""
@@ -154,13 +170,18 @@ class Batches:
         return batches
 
 
-def negatives(own: str, others: Sequence[str], hard: Sequence[str], share: float) -> list[str]:
+def negatives(
+    own: str, others: Sequence[str], hard: Sequence[str], share: float, least: int = 0
+) -> list[str]:
     """A row's negatives: as many as the batch has other captions, `share` of them hard.
 
-    Equal captions are never each other's negatives, and none is taken twice.
+    Equal captions are never each other's negatives, and none is taken twice. least: as many are
+    sought, beyond the other captions by hard ones.
     """
-    wanted = len(others)
+    wanted = max(len(others), least)
     distinct_hard = [name for name in dict.fromkeys(hard) if name != own]
     chosen = distinct_hard[: round(share * wanted)]
     rest = [name for name in dict.fromkeys(others) if name != own and name not in chosen]
-    return chosen + rest[: wanted - len(chosen)]
+    found = chosen + rest[: wanted - len(chosen)]
+    more = [name for name in distinct_hard[len(chosen) :] if name not in found]
+    return found + more[: max(0, least - len(found))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,38 +11,23 @@ import torch
 from torch import Tensor
 
 from ...injection import Application, make_application, model_options
-from ..model.denoiser import Conditions, Denoiser, Noisy
+from ..model.denoiser import Denoiser
 from ..model.soft_tokens import SoftTokens
 from ..objectives import Objective, Regression, Row, mean_squared_error
-from .batches import Batch
+from .task import Pair, Task, assembled, groups, micro_batches, prepare, taken
 
-
-@dataclass(frozen=True)
-class Pair:
-    """An image of the batch under one of its candidate captions."""
-
-    row: int
-    caption: int
-    own: bool
-
-
-@dataclass(frozen=True)
-class Task:
-    """One batch on the device, ready to be predicted."""
-
-    noisy: Noisy
-    conditions: Conditions
-    candidates: Sequence[Sequence[int]]
-    negatives: int
-
-    def pairs(self, row: int) -> list[Pair]:
-        return [Pair(row, caption, at == 0) for at, caption in enumerate(self.candidates[row])]
+__all__ = ["Engine", "Outcome", "Pair", "Task", "prepare"]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """loss: (), the batch's loss over the rows done here; hits: (), rows whose own caption had the
-    lowest error. Both stay on the device."""
+    lowest error as inference predicts it, with the first bank for every caption. Both stay on the
+    device.
+
+    Training with two banks judges only the batch's first row, for all of them: predictions with the
+    first bank are no part of such a loss, and of one row they cost little.
+    """
 
     loss: Tensor
     hits: Tensor
@@ -54,7 +39,8 @@ class Engine:
     Rows (images) are independent. Within a row the loss couples all candidates, but only through
     what the objective reads off a survey made without a graph; then each micro-batch is predicted
     again with one and backpropagated. Where the survey is made with the tokens in training and
-    fits one micro-batch, its graph is kept and nothing is predicted twice.
+    fits one micro-batch, its graph is kept and nothing is predicted twice. Where only some of the
+    negatives are replayed, the others have no second prediction and no backward pass.
 
     micro_batch: predictions that may have a graph at once, >= 1. It may span rows.
     base_options: `transformer_options` that training adds to (see `joint_blocks`).
@@ -78,7 +64,7 @@ class Engine:
     def accumulate(
         self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
     ) -> Outcome:
-        """Gradients and loss of these rows' share of the batch. The tokens' .grad must be empty.
+        """Gradients and loss of these rows' share of the batch, added to the tokens' .grad.
 
         average: the moving average of the tokens, for objectives that survey with it.
         """
@@ -89,13 +75,24 @@ class Engine:
         # A power of two, so exact: it brings gradients at the network's output to about one, where
         # half-precision weights do not lose them.
         scale = _power_of_two(task.noisy.target[0].numel() * len(task.candidates))
+        before = {name: tensor.grad for name, tensor in live.tensors.items()}
+        for tensor in live.tensors.values():
+            tensor.grad = None
         loss = hits = torch.zeros((), device=self.denoiser.device)
-        for group in _groups(task, rows, self.micro_batch):
+        for group in groups(task, rows, self.micro_batch):
             outcome = self._group(task, group, application, survey, scale)
             loss, hits = loss + outcome.loss, hits + outcome.hits
-        for tensor in live.tensors.values():
-            if tensor.grad is not None:
-                tensor.grad.div_(scale)
+            if self.objective.BANKS == 2 and 0 in group:
+                judged = self._predict_all(task, task.pairs(0), application, used=True)
+                errors = self._errors(task, task.pairs(0), judged)
+                hits = hits + len(task.candidates) * _hits(task, [0], errors)
+        for name, tensor in live.tensors.items():
+            if tensor.grad is None:
+                tensor.grad = before[name]
+                continue
+            tensor.grad.div_(scale)
+            if before[name] is not None:
+                tensor.grad.add_(before[name])
         return Outcome(loss, hits)
 
     @torch.no_grad()
@@ -113,7 +110,7 @@ class Engine:
         """
         application = self._application(live, weight)
         loss = hits = torch.zeros((), device=self.denoiser.device)
-        for group in _groups(task, rows, self.micro_batch):
+        for group in groups(task, rows, self.micro_batch):
             pairs = [pair for row in group for pair in task.pairs(row)]
             predictions = survey = self._predict_all(task, pairs, application)
             if self.objective.SURVEY == "average":
@@ -122,6 +119,8 @@ class Engine:
             targets, weights = _flatten(regressions, [len(task.pairs(row)) for row in group])
             loss = loss + sum(one.constant for one in regressions)
             loss = loss + weights @ mean_squared_error(predictions, targets)
+            if self.objective.BANKS == 2:
+                predictions = self._predict_all(task, pairs, application, used=True)
             hits = hits + _hits(task, group, self._errors(task, pairs, predictions))
         return Outcome(loss, hits)
 
@@ -134,12 +133,14 @@ class Engine:
         scale: float,
     ) -> Outcome:
         pairs = [pair for row in rows for pair in task.pairs(row)]
-        if survey is application and len(pairs) <= self.micro_batch:
+        shares = [share for row in rows for share in task.shares(row)]
+        whole = survey is application and task.replayed is None
+        if whole and len(pairs) <= self.micro_batch:
             graphs = [
                 (at, self._predict(task, [pairs[i] for i in at], application))
-                for at in _micro_batches(task, pairs, range(len(pairs)), self.micro_batch)
+                for at in micro_batches(task, pairs, range(len(pairs)), self.micro_batch)
             ]
-            surveyed = _assemble(graphs, len(pairs))
+            surveyed = assembled(graphs, len(pairs))
         else:
             graphs = None
             surveyed = self._predict_all(task, pairs, survey)
@@ -147,20 +148,25 @@ class Engine:
         targets, weights = _flatten(regressions, [len(task.pairs(row)) for row in rows])
         if graphs is None:
             # One look at the weights a group, to leave out what has no gradient.
-            active = [at for at, weight in enumerate(weights.tolist()) if weight != 0.0]
+            known = zip(weights.tolist(), shares, strict=True)
+            active = [at for at, (weight, share) in enumerate(known) if weight and share]
             graphs = (
                 (at, self._predict(task, [pairs[i] for i in at], application))
-                for at in _micro_batches(task, pairs, active, self.micro_batch)
+                for at in micro_batches(task, pairs, active, self.micro_batch)
             )
         loss = sum(one.constant for one in regressions)
-        errors = self._errors(task, pairs, surveyed)
+        if survey is application:  # exact also where only some are replayed
+            loss = loss + weights @ mean_squared_error(surveyed, targets)
         for at, predictions in graphs:
-            regressed = mean_squared_error(predictions, targets[at])
-            (scale * (weights[at] @ regressed)).backward()
-            loss = loss + weights[at] @ regressed.detach()
+            regressed = mean_squared_error(predictions, taken(targets, at))
+            factors = [weights[i] * shares[i] for i in at]
+            weighed = torch.stack(factors) @ regressed
+            (scale * weighed).backward()
             if survey is not application:
-                errors[at] = self._errors(task, [pairs[i] for i in at], predictions)
-        return Outcome(loss, _hits(task, rows, errors))
+                loss = loss + weighed.detach()
+        if self.objective.BANKS == 2:
+            return Outcome(loss, torch.zeros_like(loss))
+        return Outcome(loss, _hits(task, rows, self._errors(task, pairs, surveyed)))
 
     def _regressions(self, task: Task, rows: Sequence[int], survey: Tensor) -> list[Regression]:
         counts = [len(task.candidates[row]) for row in rows]
@@ -170,23 +176,29 @@ class Engine:
         ]
 
     def _errors(self, task: Task, pairs: Sequence[Pair], predictions: Tensor) -> Tensor:
-        rows = [pair.row for pair in pairs]
-        return mean_squared_error(predictions.detach(), task.noisy.target[rows])
+        targets = taken(task.noisy.target, [pair.row for pair in pairs])
+        return mean_squared_error(predictions.detach(), targets)
 
     @torch.no_grad()
-    def _predict_all(self, task: Task, pairs: list[Pair], application: Application) -> Tensor:
+    def _predict_all(
+        self, task: Task, pairs: list[Pair], application: Application, used: bool = False
+    ) -> Tensor:
         parts = [
-            (at, self._predict(task, [pairs[i] for i in at], application))
-            for at in _micro_batches(task, pairs, range(len(pairs)), self.micro_batch)
+            (at, self._predict(task, [pairs[i] for i in at], application, used))
+            for at in micro_batches(task, pairs, range(len(pairs)), self.micro_batch)
         ]
-        return _assemble(parts, len(pairs))
+        return assembled(parts, len(pairs))
 
-    def _predict(self, task: Task, pairs: Sequence[Pair], application: Application) -> Tensor:
-        if self.objective.BANKS == 2:
-            bank = torch.tensor([0 if pair.own else 1 for pair in pairs])
-            application = replace(application, bank=bank.to(self.denoiser.device))
+    def _predict(
+        self, task: Task, pairs: Sequence[Pair], application: Application, used: bool = False
+    ) -> Tensor:
+        """used: as the adapter is used, with the first bank for every caption."""
+        if self.objective.BANKS == 2 and not used:
+            banks = torch.arange(2, device=self.denoiser.device)
+            bank = taken(banks, [0 if pair.own else 1 for pair in pairs])
+            application = replace(application, bank=bank)
         return self.denoiser.predict(
-            task.noisy.x[[pair.row for pair in pairs]],
+            taken(task.noisy.x, [pair.row for pair in pairs]),
             task.noisy.sigma,
             task.conditions.take([pair.caption for pair in pairs]),
             {**self.base_options, **model_options(application)},
@@ -201,51 +213,6 @@ def weighed(model: torch.nn.Module, tokens: SoftTokens, weight: float) -> Applic
     """The tokens on the model, each counting `weight` times in attention: at 1 as the Apply node
     has them."""
     return make_application(model, tokens.adapter, weight, strength_as="attention")
-
-
-def prepare(denoiser: Denoiser, batch: Batch, latents: Tensor, texts: Sequence[Any]) -> Task:
-    """A batch's latents, (B, C, h, w), and encoded captions (in the batch's order) as a Task."""
-    latents = latents.to(denoiser.device, torch.float32)
-    noisy = denoiser.noised(latents, batch.noise.to(denoiser.device), batch.timestep)
-    conditions = denoiser.conditions(texts, latents)
-    return Task(noisy, conditions, batch.candidates, batch.negatives)
-
-
-def _groups(task: Task, rows: Iterable[int], limit: int) -> Iterator[list[int]]:
-    """As many consecutive rows as fit one micro-batch, at least one."""
-    group: list[int] = []
-    pairs = 0
-    for row in rows:
-        count = len(task.candidates[row])
-        if group and pairs + count > limit:
-            yield group
-            group, pairs = [], 0
-        group.append(row)
-        pairs += count
-    if group:
-        yield group
-
-
-def _micro_batches(
-    task: Task, pairs: Sequence[Pair], chosen: Iterable[int], limit: int
-) -> Iterator[list[int]]:
-    """Positions in `pairs`, in parts of equal size up to the limit and of one text length each."""
-    by_shape: dict[Any, list[int]] = {}
-    for at in chosen:
-        by_shape.setdefault(task.conditions.shapes[pairs[at].caption], []).append(at)
-    for positions in by_shape.values():
-        parts = math.ceil(len(positions) / limit)
-        size = math.ceil(len(positions) / parts)
-        for start in range(0, len(positions), size):
-            yield positions[start : start + size]
-
-
-def _assemble(parts: Sequence[tuple[list[int], Tensor]], count: int) -> Tensor:
-    """Predictions in the pairs' order, (count, C, h, w), without graph."""
-    whole = torch.empty((count, *parts[0][1].shape[1:]), device=parts[0][1].device)
-    for at, predictions in parts:
-        whole[at] = predictions.detach().to(whole)
-    return whole
 
 
 def _flatten(regressions: Sequence[Regression], counts: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,13 @@ class Processes:
     def sum(self, *tensors: Tensor) -> None:
         """Adds the tensors up over all processes, in place."""
         if self.count > 1:
+            # Gloo reduces in the main memory.
+            away = distributed.get_backend() == "gloo"
             for tensor in tensors:
-                distributed.all_reduce(tensor)
+                reduced = tensor.cpu() if away else tensor
+                distributed.all_reduce(reduced)
+                if reduced is not tensor:
+                    tensor.copy_(reduced)
 
     def wait(self) -> None:
         """Returns once every process is here."""
@@ -53,15 +58,24 @@ def local_rank() -> int | None:
     return None if rank is None else int(rank)
 
 
+def take_device() -> None:
+    """Makes this process' own GPU the current one, where torchrun started several.
+
+    Before ComfyUI is imported, which opens the current one, or each would hold memory on the first.
+    """
+    rank = local_rank()
+    if rank is not None and torch.cuda.is_available():
+        torch.cuda.set_device(rank)
+
+
 def join() -> Processes:
     """Meets the other processes that torchrun started; alone without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(local_rank() or 0)
+    # Windows has no NCCL.
+    nccl = torch.cuda.is_available() and distributed.is_nccl_available()
     # Long enough for one process to wait while another encodes its share of a large data set.
-    distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=6))
+    distributed.init_process_group("nccl" if nccl else "gloo", timeout=timedelta(hours=6))
     return Processes(distributed.get_rank(), distributed.get_world_size())
 
 

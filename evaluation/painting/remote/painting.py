@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import EvaluationError
-from ...trial import Cell, Manifest, Prompt, Trial, records, start
+from ...pilot import begin
+from ...trial import Cell, Manifest, Prompt, Trial, records
 from ...trial.folder import LOCK, MANIFEST, PICTURES
 from ...trial.manifest import decode
 from ..recipe import TRIAL
@@ -103,7 +104,7 @@ class _Copy:
             manifest = self._manifest()
             if manifest is None:
                 return
-            self.trial = start(self.folder, manifest)
+            self.trial = begin(self.folder, manifest)
         cells = list(self.trial.cells())
         missing = self.trial.missing()
         for at, cell in enumerate(missing, 1):

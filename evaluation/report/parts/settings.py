@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...trial import Trial
 from ..analysis import Analysis
 from ..texts import Texts
@@ -15,12 +17,12 @@ def settings(analysis: Analysis, trial: Trial, texts: Texts) -> str:
     plain = {k: v for k, v in vars(sampling).items() if k != "details"} | dict(sampling.details)
     rows = [
         ["created", manifest.created],
-        ["sampling", ", ".join(f"{key} {value}" for key, value in plain.items())],
+        ["sampling", ", ".join(f"{key} {value}" for key, value in plain.items() if value != "")],
         ["seeds", ", ".join(map(str, manifest.seeds))],
         ["host", ", ".join(f"{key} {value}" for key, value in manifest.host.items())],
         ["manifest", trial.digest],
         ["pilot", manifest.pilot or UNKNOWN],
-        ["scorers", "; ".join(f"{k} {' '.join(v)}" for k, v in analysis.weights.items())],
+        ["scorers", "; ".join(_scorer(*each) for each in analysis.weights.items()) or UNKNOWN],
     ]
     told = [[escaped(texts.say(key)), escaped(value)] for key, value in rows]
     for arm in manifest.arms:
@@ -32,6 +34,10 @@ def settings(analysis: Analysis, trial: Trial, texts: Texts) -> str:
         f"<section><h2>{escaped(texts.say('settings'))}</h2>"
         f'<table class="settings"><tbody>{body}</tbody></table></section>'
     )
+
+
+def _scorer(scorer: str, weights: Sequence[str]) -> str:
+    return f"{scorer} {' '.join(weights)}".strip()
 
 
 def _model(values: dict) -> str:

@@ -53,7 +53,11 @@ def _config(path: Path, state: dict[str, torch.Tensor]) -> Any:
     from transformers import CLIPConfig
 
     if path.is_dir():
-        return CLIPConfig.from_json_file(str(path / "config.json"))
+        try:
+            return CLIPConfig.from_json_file(str(path / "config.json"))
+        except (OSError, ValueError) as error:
+            told = " ".join(str(error).split())[:200]
+            raise ScorerError(f"{path} has no config.json of a CLIP ({told}).") from error
     text = _transformer(state, "text_model.")
     vision = _transformer(state, "vision_model.")
     width, patch = vision["hidden_size"], state["vision_model.embeddings.patch_embedding.weight"]

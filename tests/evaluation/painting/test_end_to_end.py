@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 
 BUILD = studio.ROOT / "build" / "evaluation"
 AGSM, ARMS = "agsm.safetensors", ("bare", "SoftREPA", "AGSM")
-SCENES = world.unswept_scenes(12)
+SCENES = world.unswept_scenes(8)
 VOTES = 12
 """Of each voter."""
 
@@ -45,7 +45,7 @@ def test_from_three_arms_to_the_answer(folder):
     arms = ["bare", *(f"{name}: adapter={file}" for name, file in adapters.items())]
     command(
         "paint", folder, "--checkpoint", studio.CHECKPOINT, *(f"--arm={arm}" for arm in arms),
-        "--prompts", folder.parent / "prompts.csv", "--steps=8", "--guidance=4",
+        "--prompts", folder.parent / "prompts.csv", "--steps=6", "--guidance=4",
         "--scheduler=simple", "--width=64", "--height=64", "--cpu",
     )  # fmt: skip
     command("score", folder, "--scorer", "judge")
@@ -90,9 +90,7 @@ def _check_votes(folder: Path, followers: list[Follower]) -> None:
     scenes = {p.id: s for p, s in zip(open_trial(folder).manifest.prompts, SCENES, strict=True)}
     against = sum(one.answer != truth(folder, scenes[one.prompt], one) for one in votes)
     assert against == sum(follower.wrong for follower in followers)
-    assert {frozenset((v.left_arm, v.right_arm)) for v in votes} == {
-        frozenset(pair) for pair in (ARMS[:2], ARMS[1:], ARMS[::2])
-    }
+    assert {arm for one in votes for arm in (one.left_arm, one.right_arm)} == set(ARMS)
 
 
 def _check_report(folder: Path) -> None:
@@ -106,9 +104,8 @@ def _check_report(folder: Path) -> None:
     told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert [each["arm"] for each in told["comparisons"]] == list(ARMS[1:])
     for each in told["comparisons"]:
-        rates = {s["scorer"]: s for s in each["scorers"]}
-        assert {"judge", "clip"} <= rates.keys()
-        overall = rates["judge"]["overall"]
+        assert set(each["scorers"]) == {"judge", "clip"} and each["primary"] == "votes"
+        overall = each["scorers"]["judge"]["overall"]
         assert overall["arm"] == pytest.approx(sum(right[each["arm"]]) / len(SCENES))
         assert overall["base"] == pytest.approx(sum(right["bare"]) / len(SCENES))
     page = (folder / "report.html").read_text(encoding="utf-8")

@@ -327,6 +327,7 @@ def test_a_sampler_that_is_none_and_odd_sizes_are_told(loaded, tmp_path):
         ({"sampler_name": "eular"}, "no sampler_name 'eular'"),
         ({"scheduler": "none"}, "no scheduler 'none'"),
         ({"width": 60}, "width must be a multiple of 8"),
+        ({"vae": None}, "holds no VAE"),
     ):
         with pytest.raises(TrialError, match=reason):
             loaded.with_(**wrong).paint(tmp_path / "t")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from comfyui_softrepa.evaluation.scorers.models.clip_weights import Texts
 from comfyui_softrepa.evaluation.scorers.models.comfy_clip import ComfyClip
 from comfyui_softrepa.evaluation.scorers.models.pixels import Pixels
 from comfyui_softrepa.tests.evaluation.scorers import tiny
-from transformers import CLIPImageProcessor
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 TEXTS = ["a red apple", "(two:1.4) dogs, [three] cats", "", "word " * 200]
 
@@ -103,10 +105,41 @@ def test_a_weight_that_is_missing_is_never_left_to_chance(folder, reference, tmp
             load(name, str(without))
 
 
+@pytest.mark.parametrize(
+    ("text", "vision", "patch", "size", "act"),
+    [
+        ((512, 12, 8), (768, 12, 12), 32, 224, "quick_gelu"),  # openai/clip-vit-base-patch32
+        ((768, 12, 12), (1024, 24, 16), 14, 224, "quick_gelu"),  # openai/clip-vit-large-patch14
+        ((768, 12, 12), (1024, 24, 16), 14, 336, "quick_gelu"),
+        ((1024, 24, 16), (1280, 32, 16), 14, 224, "gelu"),  # PickScore, HPSv2: ViT-H/14
+        ((1280, 32, 20), (1664, 48, 16), 14, 224, "gelu"),  # ViT-bigG/14
+    ],
+)
+def test_a_bare_file_of_a_published_size_is_known_by_its_shapes(text, vision, patch, size, act):
+    from comfyui_softrepa.evaluation.scorers.models import clip_weights
+
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+    parts = [
+        {**dict(zip(names, part, strict=True)), "hidden_act": act,
+         "intermediate_size": 8192 if part[0] == 1664 else 4 * part[0]}
+        for part in (text, vision)
+    ]  # fmt: skip
+    parts[1] |= {"patch_size": patch, "image_size": size}
+    config = CLIPConfig(text_config=parts[0], vision_config=parts[1], projection_dim=text[0])
+    with torch.device("meta"):
+        state = CLIPModel(config).state_dict()
+    found = clip_weights._config(Path("model.safetensors"), state)
+    assert found.projection_dim == config.projection_dim
+    for part, given in zip((found.text_config, found.vision_config), parts, strict=True):
+        assert {name: getattr(part, name) for name in given} == given
+
+
 def test_what_is_no_clip_is_refused(tmp_path):
     path = tmp_path / "noise.safetensors"
     path.write_bytes(b"noise")
     with pytest.raises(ScorerError, match="cannot be read"):
         load("clip", str(path))
+    with pytest.raises(ScorerError, match="cannot be read"):
+        load("clip", str(tmp_path))
     with pytest.raises(ScorerError, match=r"openai/clip-vit-large-patch14 \(1\.7 GB"):
         load("clip", str(tmp_path / "nowhere.safetensors"))

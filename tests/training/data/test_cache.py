@@ -203,6 +203,17 @@ def test_a_damaged_shard_is_computed_again_with_a_notice(tmp_path, capsys, kind,
     assert all(torch.equal(a, b) for a, b in zip(whole, repaired, strict=True))
 
 
+def test_a_tensor_is_hashed_when_it_is_first_read_only(tmp_path, monkeypatch):
+    pairs = find(folder(tmp_path / "data", 3))[0]
+    cache = build(pairs, StandIn(), tmp_path / "cache", Framing(32))
+    hashed, digest = [], shards.digest
+    monkeypatch.setattr(shards, "digest", lambda *told: hashed.append(told[0]) or digest(*told))
+    for _ in range(3):
+        for index in range(3):
+            cache.latent(index), cache.text(cache.captions(index)[0])
+    assert len(hashed) == len(set(hashed)) == 3 * 3  # latent, context, pooled
+
+
 def test_damage_after_the_start_stops_the_read(tmp_path):
     cache = _build(folder(tmp_path / "data", 2), tmp_path / "cache", StandIn())
     for path in (tmp_path / "cache").glob("latents-*"):

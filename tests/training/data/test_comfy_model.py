@@ -47,6 +47,40 @@ def test_encodings_are_those_of_the_nodes(checkpoint, encoder):
     assert not torch.equal(latents, latent)
 
 
+def test_sampled_latents_are_drawn_from_the_vaes_distribution(checkpoint, encoder):
+    from comfy.ldm.modules.distributions.distributions import DiagonalGaussianDistribution
+
+    sampling = comfy_model.Encoder(ModelFiles(checkpoint), encoder._model, sampled=True)
+    images = [torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(n)) for n in (0, 1)]
+    vae, moments = sampling._parts()[1], []
+    regularization = getattr(vae.first_stage_model, "regularization", None)
+    if regularization is None:  # TAESD
+        with pytest.raises(BadInput, match="no distribution to draw latents from"):
+            sampling.latents(images[0])
+        return
+    seen = regularization.register_forward_hook(lambda _, given, found: moments.append(given[0]))
+    first, again, other = (sampling.latents(each) for each in (images[0], images[0], images[1]))
+    seen.remove()
+    assert torch.equal(first, again) and not regularization._forward_hooks
+    scale = sampling._process_latent_in
+    posteriors = [DiagonalGaussianDistribution(each) for each in moments[1:]]
+    # In units of its spread, where it is not drowned by rounding, a sample is a standard normal.
+    drawn = torch.stack(
+        [
+            (each - scale(one.mean)) / (scale(one.mean + one.std) - scale(one.mean))
+            for each, one in zip((first, other), posteriors, strict=True)
+        ]
+    )
+    assert abs(float(drawn.mean())) < 0.1 and abs(float(drawn.std()) - 1.0) < 0.1
+    assert not torch.allclose(drawn[0], drawn[1])
+    assert torch.equal(encoder.latents(images[0]), scale(posteriors[0].mean))
+
+
+def test_sampled_latents_have_keys_of_their_own(tmp_path):
+    path = tmp_path / "a.png"
+    assert Framing(64, sampled=True).name(path) != Framing(64).name(path)
+
+
 def test_a_real_checkpoints_cache(encoder, tmp_path):
     pairs = find(folder(tmp_path / "data", 2))[0]
     caption = pairs[1].captions[0]

@@ -23,12 +23,14 @@ class Framing:
     """Resize and centre crop to `resolution` squared, or to a bucket of about that area.
 
     crops: pictures brought to another bucket than their nearest, see `buckets.plan`.
+    sampled: their latents are drawn from the VAE's distribution, not its mode.
     Raises BadInput where the resolution is no positive multiple of 16.
     """
 
     resolution: int
     buckets: bool = False
     crops: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    sampled: bool = False
 
     def __post_init__(self) -> None:
         if self.resolution < FINEST or self.resolution % FINEST:
@@ -41,7 +43,8 @@ class Framing:
         """What tells the latents of this framing from others of the same image."""
         width, height = self.crops.get(path, (0, 0))
         cropped = f"-{width}x{height}" if width else ""
-        return f"{self.resolution}{'-buckets' if self.buckets else ''}{cropped}"
+        sampled = "-sampled" if self.sampled else ""
+        return f"{self.resolution}{'-buckets' if self.buckets else ''}{cropped}{sampled}"
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) to which a picture of this size is brought."""

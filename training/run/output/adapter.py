@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import tempfile
@@ -19,6 +20,7 @@ from PIL import Image, ImageOps
 from ....softrepa import files, modelspec, thumbnail
 from ...errors import BadInput
 from ...model.soft_tokens import SoftTokens
+from ...objectives import OBJECTIVES
 from ...settings.paths import expanded
 
 FOLDER = "softrepa"
@@ -65,9 +67,24 @@ class Output:
         """TensorBoard's folder."""
         return self.adapter.with_suffix(".tensorboard")
 
+    def numbered(self, step: int) -> Path:
+        """The adapter as it was after some step."""
+        return self.adapter.with_suffix(f".step{step:06}.safetensors")
+
+    def all_numbered(self) -> list[Path]:
+        """Those that are there, the earliest first."""
+        begins, ends = f"{self.adapter.stem}.step", ".safetensors"
+        found = {
+            int(path.name[len(begins) : -len(ends)]): path
+            for path in self.adapter.parent.glob(f"{glob.escape(begins)}*{ends}")
+            if path.name[len(begins) : -len(ends)].isdecimal()
+        }
+        return [found[step] for step in sorted(found)]
+
     def clear(self) -> None:
         """Deletes what another run left under this name, all of it, so that no two are mixed."""
-        for path in (self.state, self.adapter, self.best, self.log, self.plot, self.previews):
+        fixed = (self.state, self.adapter, self.best, self.log, self.plot, self.previews)
+        for path in (*fixed, *self.all_numbered()):
             path.unlink(missing_ok=True)
         if self.board.is_dir():
             for events in self.board.glob("events.out.tfevents.*"):
@@ -176,7 +193,7 @@ def labels(
 
 def describe(run: Mapping[str, Any], step: int) -> str:
     """One sentence on what was trained, from the run's settings."""
-    objective = {"softrepa": "SoftREPA", "agsm": "AGSM"}.get(run["objective"], run["objective"])
+    objective = OBJECTIVES[run["objective"]].TITLE
     share = run.get("val_fraction") or 0.0
     held_out = f" ({share:.0%} of them held out)" if share else ""
     return (

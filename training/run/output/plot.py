@@ -48,8 +48,9 @@ def draw(entries: Sequence[dict[str, Any]], path: Path, title: str) -> None:
 
 
 def _curves(entries: Sequence[dict[str, Any]], name: str, held_out: str) -> list[Curve]:
+    before = [{**e["before"], "step": e["step"] - 1} for e in entries if "before" in e]
     raw, checked = (
-        [(e["step"], e[key]) for e in entries if math.isfinite(_number(e.get(key)))]
+        [(e["step"], e[key]) for e in (*before, *entries) if math.isfinite(_number(e.get(key)))]
         for key in (name, held_out)
     )
     curves = [Curve(raw, RAW, "each step", 1), Curve(_smooth(raw), SMOOTH, "running mean")]
@@ -81,7 +82,7 @@ def _panel(
     if not points:
         return
     low, high = bounds or _bounds([value for _, value in points])
-    first, last = points[0][0], max(step for step, _ in points)
+    first, last = min(step for step, _ in points), max(step for step, _ in points)
     box = (LEFT, top + TOP, WIDTH - RIGHT, top + PANEL - BOTTOM)
 
     def place(step: float, value: float) -> tuple[float, float]:

@@ -31,7 +31,7 @@ def progress_of(settings: Settings, output: Output) -> Progress:
     if settings.resume:
         return progress
     name = output.adapter.name
-    if progress.step < settings.steps:
+    if not progress.ended(settings.steps, settings.patience):
         raise BadInput(
             f"{name} belongs to a run that stopped at step {progress.step}: go on with --resume, "
             f"{_WAYS}"
@@ -39,7 +39,7 @@ def progress_of(settings: Settings, output: Output) -> Progress:
     given = {key: value for key, value in settings.decisive().items() if value is not None}
     # The model and its family's defaults are not known yet: what is told of them is compared later.
     known = {key: saved.get(key) for key in given if key != "layers"}
-    if progress.step != settings.steps or differing(known, {key: given[key] for key in known}):
+    if progress.step > settings.steps or differing(known, {key: given[key] for key in known}):
         raise _finished(name, progress, known, given)
     return progress
 
@@ -47,7 +47,8 @@ def progress_of(settings: Settings, output: Output) -> Progress:
 def _check_free(settings: Settings, output: Output) -> None:
     """Files without a state: of another make, or of a run that was killed before its first one."""
     killed = settings.resume and output.log.is_file() and not output.adapter.exists()
-    for path in (output.adapter, *(() if killed else (output.best, output.plot))):
+    others = (output.best, output.plot, *output.all_numbered())
+    for path in (output.adapter, *(() if killed else others)):
         if path.exists():
             raise BadInput(
                 f"{path.name} is there already, and no run to go on with (no "
@@ -93,7 +94,7 @@ def take_up(
         raise _finished(output.adapter.name, progress, {n: saved.get(n) for n in names}, wanted)
     check_same_run(output.state, saved, wanted, settings.accept_changed_data)
     if not same_data(saved, wanted):
-        progress.best_loss = float("inf")  # measured on other held-out pairs
+        progress.best_loss, progress.stale = float("inf"), 0  # measured on other held-out pairs
     progress.changes += changes(saved, wanted, progress.step)
 
 
@@ -102,7 +103,7 @@ def is_done(
 ) -> bool:
     """Whether the adapter asked for is there, as it would be written. False where it is to be
     written from the state; raises BadInput where it has other labels, and --resume is not given."""
-    if progress.step < settings.steps:
+    if not progress.ended(settings.steps, settings.patience):
         return False
     if not output.adapter.exists():
         return False

@@ -18,16 +18,28 @@ from .state import Checkpoint, Progress
 @dataclass(frozen=True)
 class Saving:
     """run: what a resumed run must share, and what the adapter's metadata tell. labels: what the
-    user has model browsers show. All methods raise OSError, and leave the older files then."""
+    user has model browsers show. keep: numbered adapters, one a multiple of `every` steps.
+    averaged: adapters hold the tokens' moving average. All methods raise OSError, and leave the
+    older files then."""
 
     output: Output
     run: Mapping[str, Any]
     labels: Mapping[str, str] = field(default_factory=dict)
+    keep: int = 0
+    every: int = 1
+    averaged: bool = False
 
     def all_of(self, good: Checkpoint, like: SoftTokens) -> None:
-        """The state first: the adapter can be made of it, not the other way round."""
+        """The state before the adapter, which can be made of it, not the other way round; the
+        numbered one before the state, after which nobody would make it."""
+        tokens, step = good.tokens(like, self.averaged), good.progress.step
+        if self.keep and step % self.every == 0:
+            self._write(self.output.numbered(step), tokens, good.progress)
         good.save(self.output.state, self.run)
-        self.adapter(good.tokens(like), good.progress)
+        self.adapter(tokens, good.progress)
+        if self.keep:
+            for path in self.output.all_numbered()[: -self.keep]:
+                path.unlink(missing_ok=True)
         plot.draw(read_log(self.output.log), self.output.plot, self.output.adapter.stem)
 
     def adapter(self, tokens: SoftTokens, progress: Progress) -> None:

@@ -19,14 +19,22 @@ from torch import Tensor
 
 from ...errors import BadInput
 from ...model.soft_tokens import SoftTokens
-from ...settings.values import flag
+from ...objectives import OBJECTIVES, hyperparameters
+from ...settings.values import DEFAULTS, flag
 from .files import write_whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 _DATA = ("pairs", "dataset")
-_CHANGEABLE = ("learning_rate", "precision")
+_CHANGEABLE = (
+    "learning_rate",
+    "schedule",
+    "warmup_steps",
+    "cycle_steps",
+    "min_learning_rate",
+    "precision",
+)
 """What users are told to change when a run goes wrong; the state and the adapter tell of it."""
 
 
@@ -38,8 +46,8 @@ class Progress:
     the first step, ISO 8601. best_loss: lowest validation loss so far. greatest_loss, _gradient and
     _tokens: highest training loss, gradient norm and token norm so far; first_tokens: the token
     norm of the first step; the yardsticks for what explodes, 0 where unknown (see `guard`).
-    changes: what was changed on resuming, in words. strengths: held-out loss by strength, once the
-    last step is done.
+    stale: validations since the lowest loss. changes: what was changed on resuming, in words.
+    strengths: held-out loss by strength, once the last step is done.
     """
 
     step: int = 0
@@ -50,8 +58,13 @@ class Progress:
     greatest_tokens: float = 0.0
     first_tokens: float = 0.0
     skipped: int = 0
+    stale: int = 0
     changes: tuple[str, ...] = ()
     strengths: dict[str, float] = field(default_factory=dict)
+
+    def ended(self, steps: int, patience: int | None) -> bool:
+        """Whether a run of so many steps is at its end, by its steps or by its patience."""
+        return self.step >= steps or (patience is not None and self.stale >= patience)
 
     def copy(self) -> Progress:
         """A value of its own, for a step that comes later."""
@@ -88,9 +101,10 @@ class Checkpoint:
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         return cls(progress.copy(), copies)
 
-    def tokens(self, like: SoftTokens) -> SoftTokens:
-        """The tokens in training at that step."""
-        parts = (self.tensors["live.tokens"], self.tensors.get("live.offsets"))
+    def tokens(self, like: SoftTokens, averaged: bool = False) -> SoftTokens:
+        """The tokens in training at that step, or their moving average."""
+        which = "average" if averaged else "live"
+        parts = (self.tensors[f"{which}.tokens"], self.tensors.get(f"{which}.offsets"))
         return SoftTokens(replace(like.adapter, tokens=parts[0], offsets=parts[1]))
 
     def save(self, path: Path, run: Mapping[str, Any]) -> None:
@@ -113,17 +127,26 @@ def read_run(path: Path) -> tuple[Progress, dict[str, Any]]:
             training = json.loads(file.metadata()["training"])
         progress = Progress(**training["progress"])
         progress.changes = tuple(progress.changes)
-        # A state of before there was --train-weight is of a run with 1.
-        return progress, {"train_weight": 1.0, **training["run"]}
+        return progress, _as_now(training["run"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path.name} is not a training state ({error}): delete it and start again."
         ) from None
 
 
+def _as_now(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run was told, as this version tells it: settings that are new since stood at their
+    defaults, and hyper-parameters of other objectives are told no more."""
+    foreign = {name for one in OBJECTIVES.values() for name in hyperparameters(one)}
+    foreign -= set(hyperparameters(OBJECTIVES[run["objective"]]))
+    kept = {name: value for name, value in run.items() if name not in foreign}
+    return {**DEFAULTS, **kept}
+
+
 def differing(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The names of the settings in which two runs differ."""
-    return [name for name in sorted({*saved, *wanted}) if saved.get(name) != wanted.get(name)]
+    """The names of the settings in which two runs differ, those that others follow from first."""
+    names = sorted({*saved, *wanted}, key=lambda name: (name not in ("objective", "recipe"), name))
+    return [name for name in names if saved.get(name) != wanted.get(name)]
 
 
 def told(name: str, value: Any) -> str:
