@@ -15,6 +15,7 @@ from .loader import SoftREPALoader
 from .routes import register_routes
 from .save import SoftREPASave
 from .schedule import SoftREPASchedule
+from .training import TRAINING_NODES
 
 NODES: list[type[io.ComfyNode]] = [
     SoftREPALoader,
@@ -25,6 +26,7 @@ NODES: list[type[io.ComfyNode]] = [
     SoftREPASave,
     SoftREPAInfo,
     *EVALUATION_NODES,
+    *TRAINING_NODES,
 ]
 
 

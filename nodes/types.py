@@ -8,3 +8,5 @@ SoftREPATrial = io.Custom("SOFTREPA_TRIAL")
 """A `pathlib.Path`: the trial's folder."""
 SoftREPAScorer = io.Custom("SOFTREPA_SCORER")
 """An `evaluation.scorers.Scorer`."""
+SoftREPATrainSettings = io.Custom("SOFTREPA_TRAIN_SETTINGS")
+"""A tuple of the trainer's flags, such as `("--normalise", "--hard-share=0.5")`."""

@@ -135,7 +135,7 @@ function rangeOf(lines) {
   return [low - room, high + room]
 }
 
-function svg(tag, attributes) {
+export function svg(tag, attributes) {
   const made = document.createElementNS(SVG, tag)
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
   return made

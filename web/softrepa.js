@@ -11,13 +11,15 @@ import { allNodes } from './graph.js'
 import { whenChanged } from './panel.js'
 import { ScheduleCurve } from './schedule_curve.js'
 import { textsFor } from './texts.js'
+import { EVENT, TrainingView } from './training_view.js'
 import { addVoteTab } from './vote_tab.js'
 
 const VIEWS = {
   SoftREPALoader: AdapterInfo,
   SoftREPAApply: ApplyControls,
   SoftREPAApplyConditioning: ApplyControls,
-  SoftREPASchedule: ScheduleCurve
+  SoftREPASchedule: ScheduleCurve,
+  SoftREPATrain: TrainingView
 }
 
 /** Milliseconds after which a value is set that was clicked: in some lists that is later than the
@@ -79,6 +81,12 @@ function extension() {
       window.addEventListener('focus', () => shared.facts.renew())
       app.api.addEventListener('executed', ({ detail }) => {
         if (detail.output?.softrepa_sha256) shared.facts.renew()
+      })
+      app.api.addEventListener(EVENT, ({ detail }) => {
+        // In a subgraph the server's id is a path, which ends in the node's own.
+        const id = String(detail.node).split(':').at(-1)
+        const shown = allNodes(app).filter((node) => String(node.id) === id && views.has(node))
+        for (const node of shown) views.get(node).take?.(detail)
       })
       for (const kind of ['click', 'keyup']) {
         document.addEventListener(kind, refreshTwice, { capture: true, passive: true })

@@ -46,7 +46,13 @@ const en = {
   curveHint: 'Drag a point. Double click: add or remove one.',
   strengthHandle: 'strength',
   startHandle: 'start of the range',
-  endHandle: 'end of the range'
+  endHandle: 'end of the range',
+  trainIdle: 'Curves and previews appear here while it trains.',
+  trainStep: 'step {step} of {steps}, {left} left',
+  loss: 'loss',
+  accuracy: 'accuracy',
+  heldOut: 'held out',
+  trainPreviews: 'previews without and with the adapter'
 }
 
 const ja = {
@@ -95,7 +101,13 @@ const ja = {
   curveHint: '点をドラッグ。ダブルクリック：追加または削除。',
   strengthHandle: '強度',
   startHandle: '開始位置',
-  endHandle: '終了位置'
+  endHandle: '終了位置',
+  trainIdle: '学習中、ここに曲線とプレビューが表示されます。',
+  trainStep: 'ステップ {step} / {steps}、残り {left}',
+  loss: '損失',
+  accuracy: '正解率',
+  heldOut: '検証',
+  trainPreviews: 'アダプターなしとありのプレビュー'
 }
 
 const zh = {
@@ -144,7 +156,13 @@ const zh = {
   curveHint: '拖动点。双击：添加或删除。',
   strengthHandle: '强度',
   startHandle: '起点',
-  endHandle: '终点'
+  endHandle: '终点',
+  trainIdle: '训练时，曲线和预览会显示在这里。',
+  trainStep: '第 {step} / {steps} 步，剩余 {left}',
+  loss: '损失',
+  accuracy: '准确率',
+  heldOut: '验证',
+  trainPreviews: '不带和带适配器的预览'
 }
 
 const ko = {
@@ -193,7 +211,13 @@ const ko = {
   curveHint: '점을 드래그하세요. 더블 클릭: 추가 또는 삭제.',
   strengthHandle: '강도',
   startHandle: '시작 위치',
-  endHandle: '끝 위치'
+  endHandle: '끝 위치',
+  trainIdle: '학습하는 동안 곡선과 미리보기가 여기에 나타납니다.',
+  trainStep: '스텝 {step} / {steps}, {left} 남음',
+  loss: '손실',
+  accuracy: '정확도',
+  heldOut: '검증',
+  trainPreviews: '어댑터 없이와 있이 그린 미리보기'
 }
 
 const TABLES = { en, ja, zh, ko }

@@ -18,7 +18,7 @@ FLOORS = (
     ("run.output",),
     ("run.stopping",),
     ("run.measuring", "run.prepared"),
-    ("run.guard",),
+    ("run.guard", "run.previews"),
     ("run.loop",),
     ("run.dry_run",),
     ("run.start",),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from ..data.known import Known
 from ..errors import BadInput
 from ..settings.paths import expanded
-from . import headers
+from . import comfy_model, headers
 from .design import family
 from .model_files import ModelFiles
 
@@ -39,6 +40,24 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
 """The usual files, as their makers publish them for ComfyUI; the first that is there is used."""
 
 
+class Base(Protocol):
+    """A model to train for, wherever it comes from.
+
+    outline: its `comfy.model_base.BaseModel`, with weights or without. notes: lines on what was
+    chosen unasked.
+    """
+
+    outline: Any
+    notes: tuple[str, ...]
+
+    def load(self) -> Any:
+        """Its denoiser, as ComfyUI's loaders give one. Raises BadInput."""
+
+    def encoder(self, patcher: Any, known: Known, sampled: bool) -> comfy_model.Encoder:
+        """Its text encoders and VAE, for this denoiser; known, sampled: see `Encoder`'s files and
+        latents."""
+
+
 @dataclass(frozen=True)
 class Found:
     """files: what the base model is made of. outline: it, without weights, see `headers`. notes:
@@ -47,6 +66,12 @@ class Found:
     files: ModelFiles
     outline: Any
     notes: tuple[str, ...] = ()
+
+    def load(self) -> Any:
+        return comfy_model.load_model(self.files.model)
+
+    def encoder(self, patcher: Any, known: Known, sampled: bool) -> comfy_model.Encoder:
+        return comfy_model.Encoder(replace(self.files, known=known), patcher, sampled)
 
 
 def find(

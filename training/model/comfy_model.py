@@ -164,6 +164,11 @@ class Encoder:
         """
         return self._parts()[0].embed(captions)
 
+    @property
+    def vae(self) -> Any:
+        """The `comfy.sd.VAE`, for who paints with it."""
+        return self._parts()[1]
+
     def release(self) -> None:
         """Lets go of text encoders and VAE, and of the device's memory that they took."""
         if self._loaded is None:

@@ -67,10 +67,18 @@ class Denoiser:
         self.sampling = self.model.model_sampling
         self.kind = _prediction_kind(self.model)
         self.autocast_dtype = PRECISIONS[precision]
-        comfy.model_management.load_models_gpu([patcher], force_full_load=True)
+        self._uniform = uniform
+        self.load()
+
+    def load(self) -> None:
+        """Puts the whole model on the device, where it is not there, frozen."""
+        import comfy.model_management
+
+        comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)
+        _replace_inference_tensors(self.model)
         self.model.requires_grad_(False)
         self.sigmas = self.sampling.sigmas.to(self.device)
-        if uniform and self.kind == "flow":
+        if self._uniform and self.kind == "flow":
             levels = torch.arange(self.timesteps, dtype=torch.float32).clamp(min=1)
             self.sigmas = (levels / self.sampling.multiplier).to(self.device)
 
@@ -139,6 +147,23 @@ class Denoiser:
         if self.autocast_dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
+
+
+def _replace_inference_tensors(model: torch.nn.Module) -> None:
+    """Equal weights in place of those made under `torch.inference_mode`, as ComfyUI's nodes make
+    them, which no backward pass can go through; one at a time, so that memory holds one twice."""
+    known: dict[int, Tensor] = {}
+    for module in model.modules():
+        for named in (module._parameters, module._buffers):
+            for name, tensor in named.items():
+                if tensor is None or not tensor.is_inference():
+                    continue
+                if id(tensor) not in known:
+                    own = tensor.detach().clone()
+                    if isinstance(tensor, torch.nn.Parameter):
+                        own = torch.nn.Parameter(own, requires_grad=False)
+                    known[id(tensor)] = own
+                named[name] = known[id(tensor)]
 
 
 def _prediction_kind(model: torch.nn.Module) -> str:

@@ -1,7 +1,9 @@
-"""Activation checkpointing of an MMDiT's joint blocks, through ComfyUI's own slot for patches."""
+"""What a model is called with in training, through ComfyUI's own slots for patches: an attention
+that has a backward pass, and activation checkpointing of an MMDiT's joint blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +46,25 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
                 "--checkpointing works for SD3 and SD3.5 only: use a smaller --micro-batch, which "
                 "costs no extra computation beyond the replay."
             )
-        return {}
+        return _attention()
     slots = {
         ("double_block", index): PlainJointBlock(block, checkpointing)
         for index, block in enumerate(blocks)
     }
-    return {"patches_replace": {"dit": slots}}
+    return {**_attention(), "patches_replace": {"dit": slots}}
+
+
+def _attention() -> dict[str, Any]:
+    """PyTorch's own attention in place of what the server was started with: builds of xformers,
+    sage and flash attention need have no backward pass. Nothing where it is used anyway."""
+    from comfy.ldm.modules import attention
+
+    if attention.optimized_attention is attention.attention_pytorch:
+        return {}
+    return {"optimized_attention_override": _pytorch_attention}
+
+
+def _pytorch_attention(replaced: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    return attention_pytorch(*given, **named)

@@ -25,6 +25,7 @@ from .measuring import Loaded, Measuring, RanOut
 from .output.log import Log, Silence
 from .output.saving import Saving
 from .output.state import Checkpoint, Progress
+from .previews import Previews
 
 
 class Interrupted(Exception):
@@ -37,7 +38,8 @@ class Loop:
 
     rate: the learning rate of the update after so many steps. accumulate: batches an update.
     patience: validations without a lower loss, after which the run ends; None for no such end.
-    validation: (range name, batch), none for no validation.
+    validation: (range name, batch), none for no validation. previews: painted every so many steps
+    and at the end.
     """
 
     measuring: Measuring
@@ -53,6 +55,8 @@ class Loop:
     accumulate: int = 1
     patience: int | None = None
     validation: list[tuple[str, Batch]] = field(default_factory=list)
+    previews: Previews | None = None
+    preview_every: int = 0
 
     def __post_init__(self) -> None:
         self._good: Checkpoint | None = None
@@ -78,6 +82,9 @@ class Loop:
         except Diverged:
             self.save()
             raise
+        except self.measuring.stop.exceptions as error:
+            self.save()
+            raise Interrupted from error
         finally:
             self._reader.shutdown(wait=True, cancel_futures=True)
 
@@ -101,7 +108,11 @@ class Loop:
                     self._recommend()
             # The log comes before the state: a kill in between only repeats a step.
             self.log.step(**entry, seconds=round(time.monotonic() - began, 4))
-            if interrupted and not self.progress.ended(steps, self.patience):
+            ended = self.progress.ended(steps, self.patience)
+            if self.previews and not interrupted and (ended or self._previews_due()):
+                measuring = self.measuring
+                self.previews.paint(measuring.engine.denoiser, measuring.judged, self.progress.step)
+            if interrupted and not ended:
                 self._prove()
                 self.save()
                 raise Interrupted
@@ -114,6 +125,9 @@ class Loop:
             self.save()
         else:
             raise self._diverged("no batch has a finite loss with the last tokens")
+
+    def _previews_due(self) -> bool:
+        return self.progress.step % self.preview_every == 0
 
     def save(self) -> None:
         """The last good step, where it is not saved yet."""

@@ -15,7 +15,7 @@ from ..step.batches import Batch
 from ..step.engine import Engine, Outcome, Task, prepare
 from ..step.processes import Processes, zero_missing
 from ..step.validation import Validation, validate
-from .stopping import Stop
+from .stopping import Stopping
 
 Work = Callable[["Loaded", range], Outcome]
 """A batch's loss and hits over some of its rows."""
@@ -59,7 +59,7 @@ class Measuring:
     average: SoftTokens | None
     judged: SoftTokens
     processes: Processes
-    stop: Stop
+    stop: Stopping
     halve: bool
     say: Callable[[str], None]
 

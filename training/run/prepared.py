@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .. import data
@@ -85,12 +85,19 @@ class Prepared:
         return [*hard, *([""] if self.settings.start == "bos" else [])]
 
 
-def prepare(settings: Settings, output: Output, processes: Processes) -> Prepared:
-    """Checks what the flags alone tell, then what the model's header does, then the data."""
+def prepare(
+    settings: Settings, output: Output, processes: Processes, base: base_model.Base | None = None
+) -> Prepared:
+    """Checks what the flags alone tell, then what the model's header does, then the data.
+
+    base: the model, where it is not the files that the settings name.
+    """
     given = labels(settings.title, settings.description, settings.author, settings.thumbnail)
     words = read_words(*([settings.hard_words] if settings.hard_words else []))
     progress = previous.progress_of(settings, output)
-    base = base_model.find(settings.checkpoint, settings.model, settings.text_encoder, settings.vae)
+    base = base or base_model.find(
+        settings.checkpoint, settings.model, settings.text_encoder, settings.vae
+    )
     auto = settings.micro_batch is None
     settings = settings.completed(design.family(base.outline))
     design.check(settings, base.outline)
@@ -104,14 +111,12 @@ def prepare(settings: Settings, output: Output, processes: Processes) -> Prepare
         if progress.step == 0:
             report.write(output.data_report)
     _check_sizes(settings, len(pairs))
-    patcher = comfy_model.load_model(base.files.model)
+    patcher = base.load()
     hard = {}
     if settings.hard_captions:
         captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
         hard = chosen(captions, settings.hard_captions, settings.seed, words)
-    encoder = comfy_model.Encoder(
-        replace(base.files, known=known), patcher, settings.latents == "sampled"
-    )
+    encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(
         settings, output, given, pairs, patcher, encoder, known, hard, progress, auto
     )

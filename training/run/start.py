@@ -34,33 +34,39 @@ from .output.log import Log, Silence
 from .output.saving import Saving
 from .output.state import load_tensors
 from .prepared import Prepared, prepare
-from .stopping import Stop
+from .previews import Previews
+from .stopping import Host
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, host: Host | None = None) -> None:
     """Trains an adapter, or reports what that would take.
 
-    `comfyui.start` must have been called. Raises BadInput and the loop's errors.
+    host: what the run is part of. `comfyui.start` must have been called, unless this is ComfyUI's
+    own process. Raises BadInput and the loop's errors.
     """
+    host = host or Host()
     processes = join()
     try:
         output = find_output(settings.output)
         if settings.dry_run:
-            print(dry_run.report(prepare(settings, output, processes)))
+            print(dry_run.report(prepare(settings, output, processes, host.base)))
             return
         with alone(output.adapter) if processes.first else nullcontext():
-            prepared = prepare(settings, output, processes)
+            prepared = prepare(settings, output, processes, host.base)
             if prepared.done:
                 if processes.first:
                     print(f"{output.adapter.name} is done already: {prepared.progress.step} steps.")
                 return
-            _train(prepared, processes)
+            _train(prepared, processes, host)
     finally:
         processes.close()
 
 
-def _train(prepared: Prepared, processes: Processes) -> None:
+def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     settings, output = prepared.settings, prepared.output
+    previews = None
+    if settings.preview_every and processes.first:
+        previews = Previews(prepared, host.show)
     cache = caching.build(
         prepared.pairs,
         prepared.encoder,
@@ -91,7 +97,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
     if processes.first:
         for path in (output.adapter, output.best, output.state, output.log, output.plot):
             remove_remains(path)
-        log = Log(output.log, progress.step, settings.steps, _boards(prepared))
+        log = Log(output.log, progress.step, settings.steps, _boards(prepared), host.watch)
     options = training_options(denoiser.model, settings.checkpointing)
     micro_batch = _micro_batch(prepared, denoiser, live, cache)
     measuring = Measuring(
@@ -102,7 +108,7 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         average=average,
         judged=average if settings.save_average else live,
         processes=processes,
-        stop=Stop(),
+        stop=host.stop,
         halve=prepared.auto_micro_batch,
         say=log.say,
     )
@@ -127,6 +133,8 @@ def _train(prepared: Prepared, processes: Processes) -> None:
         accumulate=settings.accumulate,
         patience=settings.patience,
         validation=validation_batches(batches, held_out),
+        previews=previews,
+        preview_every=settings.preview_every,
     )
     try:
         loop.train(settings.steps)

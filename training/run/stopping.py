@@ -1,19 +1,37 @@
-"""Ctrl-C and SIGTERM end a run in good order."""
+"""What a run is part of: a command, which Ctrl-C and SIGTERM end in good order, or a program that
+goes on after it."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+from ..model.base_model import Base
+
+
+class Stopping(Protocol):
+    """asked: whether the run is to end after the step at hand, its state saved. exceptions: what
+    may be raised in the midst of a step to the same end; that step is lost then."""
+
+    asked: bool
+    exceptions: tuple[type[Exception], ...]
+
+    def signals(self, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Listens in the meantime."""
 
 
 @dataclass
 class Stop:
-    """asked: whether the run is to end after the step at hand; a second signal ends it at once."""
+    """asked: whether the run is to end after the step at hand; a second signal ends it at once.
+    exceptions: what else ends a run, in the midst of a step."""
 
     asked: bool = False
+    exceptions: tuple[type[Exception], ...] = ()
 
     @contextmanager
     def signals(self, say: Callable[[str], None]) -> Iterator[None]:
@@ -31,3 +49,19 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _unseen(shown: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Host:
+    """base: the model to train for, None where the settings name its files. stop: asks a run to
+    end. watch: is shown each step as it is logged, after it was. show: is given the newest
+    previews."""
+
+    base: Base | None = None
+    stop: Stopping = field(default_factory=Stop)
+    watch: Callable[[Mapping[str, Any]], object] = _unseen
+    show: Callable[[Image.Image], object] = _unseen

@@ -17,7 +17,7 @@ from .values import Settings, flag
 _PROSE = ("title", "description", "author")
 _ESCAPED = "\b\t\n\f\r\x1b"
 """What TOML makes of a backslash and a letter, as in "C:\\new"."""
-_REPEATABLE = ("text-encoder", "extra-model-paths-config")
+_REPEATABLE = ("text-encoder", "extra-model-paths-config", "preview-prompts")
 _PATHS = (
     "data",
     "cache",
@@ -38,7 +38,7 @@ def read_settings(arguments: list[str]) -> Settings:
     if given["recipe"] is not None:
         given = _with_recipe(made, given["recipe"], [*configured, *arguments])
     given.pop("config")
-    for name in ("text_encoder", "extra_model_paths_config"):
+    for name in ("text_encoder", "extra_model_paths_config", "preview_prompts"):
         given[name] = tuple(given[name] or ())
     if given["checkpoint"] is None and given["model"] is None:
         raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")

@@ -25,6 +25,7 @@ beside the adapter:
   NAME.stepNNNNNN.safetensors  those of --keep
   NAME.state             the training checkpoint that --resume goes on from
   NAME.log.jsonl         one object a step; NAME.png plots it; NAME.data.txt names unused files
+  NAME.previews.png      the same prompts without and with the tokens (with --preview-every)
 several GPUs:
   torchrun --nproc-per-node 4 training/train.py ...   negatives span the whole batch
 exit codes:
@@ -206,6 +207,12 @@ def _running(made: Parser) -> None:
     add = made.add_argument_group("running").add_argument
     add("--save-every", metavar="N", type=whole(1), default=100,
         help="steps between checkpoints and validations (default: %(default)s)")
+    add("--preview-every", metavar="N", type=whole(0), default=0,
+        help="steps between previews: prompts painted without and with the tokens at equal seeds, "
+        "kept as a strip in NAME.previews.png (default: none)")
+    add("--preview-prompts", metavar="TEXT", type=text, action="append",
+        help="a prompt to paint, or a .txt file with one a line; may be given several times "
+        "(default: two captions of the data)")
     add("--keep", metavar="N", type=whole(0), default=0,
         help="the last N checkpoints stay as adapters too, NAME.step000100.safetensors (default: "
         "none)")

@@ -24,6 +24,8 @@ _FREE_TO_CHANGE = {
     "micro_batch",
     "checkpointing",
     "save_every",
+    "preview_every",
+    "preview_prompts",
     "keep",
     "patience",
     "wandb",
@@ -111,6 +113,8 @@ class Settings:
     author: str = ""
     thumbnail: Path | None = None
     save_every: int = 100
+    preview_every: int = 0
+    preview_prompts: tuple[str, ...] = ()
     keep: int = 0
     patience: int | None = None
     resume: bool = False

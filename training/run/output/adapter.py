@@ -58,6 +58,11 @@ class Output:
         return self.adapter.with_suffix(".png")
 
     @property
+    def previews(self) -> Path:
+        """The pictures painted while training, as one strip."""
+        return self.adapter.with_suffix(".previews.png")
+
+    @property
     def board(self) -> Path:
         """TensorBoard's folder."""
         return self.adapter.with_suffix(".tensorboard")
@@ -78,7 +83,7 @@ class Output:
 
     def clear(self) -> None:
         """Deletes what another run left under this name, all of it, so that no two are mixed."""
-        fixed = (self.state, self.adapter, self.best, self.log, self.plot)
+        fixed = (self.state, self.adapter, self.best, self.log, self.plot, self.previews)
         for path in (*fixed, *self.all_numbered()):
             path.unlink(missing_ok=True)
         if self.board.is_dir():

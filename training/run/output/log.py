@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ class Log:
     """One JSON object a step in `path`; its numbers go to the boards and the bar too.
 
     A resumed run passes the step it goes on from: what a killed run wrote beyond it is dropped.
-    Nothing on the disk changes before the first step.
+    Nothing on the disk changes before the first step. watch: is shown every entry.
     """
 
     def __init__(
@@ -27,7 +27,9 @@ class Log:
         step: int,
         steps: int,
         boards: Sequence[Callable[[], Board | None]] = (),
+        watch: Callable[[Mapping[str, Any]], object] = lambda entry: None,
     ) -> None:
+        self._watch = watch
         self._path, self._from, self._to_open = path, step, boards
         self._file: IO[str] | None = None
         self._boards: list[Board] = []
@@ -63,6 +65,7 @@ class Log:
         loss = "no number" if entry["loss"] is None else f"{entry['loss']:.4f}"
         self._bar.set_postfix_str(f"loss {loss}, accuracy {entry['accuracy']:.2f}")
         self._bar.update()
+        self._watch(entry)
 
     def say(self, text: str) -> None:
         self._bar.write(text)
