@@ -141,7 +141,7 @@ def _tokens(made: Parser) -> None:
     add("--start", choices=("normal", "bos"),
         help="tokens begin as N(0, 0.02) or as the empty prompt's first embedding (by model: SD1.x "
         "bos)")
-    add("--train-weight", metavar="W", type=_number(0.01, 100.0), default=1.0,
+    add("--train-weight", metavar="W", type=number(0.01, 100.0), default=1.0,
         help="how often a soft token counts in attention while it is trained; where it is used, at "
         "strength 1, it counts once (default: %(default)s)")
 
