@@ -79,9 +79,8 @@ def test_the_largest_wins_and_losses_are_the_extremes(helped):
 @pytest.mark.parametrize("language", sorted(languages()))
 def test_votes_without_a_winner_are_told_without_numbers(helped, language: str):
     prompts = helped.manifest.prompts[:2]
-    votes = [
-        Vote("a", p.id, 1, "bare", "SoftREPA", a) for p, a in zip(prompts, ("tie", "both_bad"), strict=False)
-    ]
+    answers = zip(prompts, ("tie", "both_bad"), strict=True)
+    votes = [Vote("a", prompt.id, 1, "bare", "SoftREPA", given) for prompt, given in answers]
     (comparison,) = analyse(helped, votes, primary="votes").comparisons
     said = answer(comparison, Texts(language))
     assert "SoftREPA" in said and not re.search(r"\d| - ", said)
