@@ -95,8 +95,7 @@ def tests(session: nox.Session) -> None:
     _run(session, "-m", "ruff", "check", ".")
     _run(session, "host/chromium.py")
     # Two processes, each with a server of its own: `-n 0` for one, and any other number.
-    split = ("-n", "2", "--dist", "loadgroup")
-    _run(session, "-m", "pytest", "tests", *split, *session.posargs)
+    _run(session, "-m", "pytest", "tests", "-n", "2", *session.posargs)
 
 
 @nox.session(requires=["host"])

@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..softrepa.hashing import content_hash
 from ..training import cache as caching
 from ..training import data
 from ..training.cache.encoding import Text
 from ..training.data.captions.hard_captions import chosen
 from ..training.data.captions.words import read_words
-from ..training.model.model_files import content_hash
 from ..training.settings.values import Settings
 from .base import clip, join, network, train, vae
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..softrepa import files
+from ..softrepa import files, hashing
 from ..softrepa.adapter import PLACEMENTS
 
 FOLDER = "softrepa"
@@ -138,16 +138,9 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def state(path: Path) -> tuple[tuple[str, int, int, int], ...]:
-    """What tells that the file, or the offsets beside it, changed on disk.
-
-    A replaced file has another number, even where time and size are the same.
-    """
-    there = [file for file in (path, files.partner(path)) if file is not None]
-    return tuple(
-        (str(file), found.st_mtime_ns, found.st_size, found.st_ino)
-        for file, found in ((file, file.stat()) for file in there)
-    )
+def state(path: Path) -> tuple[hashing.State, ...]:
+    """What tells that the file, or the offsets beside it, changed on disk."""
+    return tuple(map(hashing.state_of, _there(path)))
 
 
 def fingerprint(name: str) -> str:
@@ -160,15 +153,8 @@ def fingerprint(name: str) -> str:
 
 def sha256(path: Path) -> str:
     """SHA-256 of the file, in hexadecimal; of a pair, of the tokens' file and then the offsets'."""
-    return _sha256(state(path))
+    return hashing.remembered_hash(*_there(path))
 
 
-@functools.lru_cache(maxsize=64)
-def _sha256(files_there: tuple[tuple[str, int, int, int], ...]) -> str:
-    """files_there: their `state`, so that one that changed is read again."""
-    hashed = hashlib.sha256()
-    for name, *_ in files_there:
-        with open(name, "rb") as file:
-            while block := file.read(1 << 20):
-                hashed.update(block)
-    return hashed.hexdigest()
+def _there(path: Path) -> list[Path]:
+    return [file for file in (path, files.partner(path)) if file is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,11 +71,15 @@ _SHARING = ("browser", "control", "install", "server")
 """Folders whose tests share one server or one environment, which takes long to make."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a fixture stays in one process, where the suite runs in several."""
-    here = Path(__file__).parent
-    for item in items:
-        path = item.path.relative_to(here)
-        shared = path.parts[0] in _SHARING
-        item.add_marker(pytest.mark.xdist_group(path.parts[0] if shared else path.as_posix()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where the suite runs in several processes, what shares a fixture stays in one of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            shared = [name for name in _SHARING if f"/{name}/" in f"/{file}"]
+            return shared[0] if shared else file
+
+    return Scheduling(config, log)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ...softrepa.hashing import remembered_hash, state_of
 from .kind import Kind
 from .scorer import ScorerError
 
@@ -115,10 +115,10 @@ def sha256(path: Path) -> str:
     A file is read once as long as it does not change: these are large.
     """
     if not path.is_dir():
-        return _sha256_of_file(*_state(path))
+        return remembered_hash(path)
     digest = hashlib.sha256()
     for each in _parts(path):
-        found = _sha256_of_file(*_state(each))
+        found = remembered_hash(each)
         digest.update(f"{each.relative_to(path).as_posix()}\0{found}\n".encode())
     return digest.hexdigest()
 
@@ -131,25 +131,4 @@ def _parts(path: Path) -> list[Path]:
 
 def state(path: Path) -> list[tuple[int, int, int]]:
     """What changes when a file, or one of a folder's, changes on disk; nothing of the machine."""
-    return [_state(each)[1:] for each in (_parts(path) if path.is_dir() else [path])]
-
-
-def _state(path: Path) -> tuple[Path, int, int, int]:
-    found = path.stat()
-    return path, found.st_mtime_ns, found.st_size, found.st_ino
-
-
-@functools.lru_cache(maxsize=256)
-def _sha256_of_file(path: Path, *state: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if _DIGEST else _read(file)
-
-
-_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
-
-
-def _read(file: object) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+    return [state_of(each)[1:] for each in (_parts(path) if path.is_dir() else [path])]

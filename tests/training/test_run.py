@@ -10,9 +10,9 @@ import pytest
 import torch
 from comfyui_softrepa.injection import make_application
 from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.softrepa.hashing import content_hash
 from comfyui_softrepa.tests.training import board, conftest
 from comfyui_softrepa.training.model import comfy_model
-from comfyui_softrepa.training.model.model_files import content_hash
 from comfyui_softrepa.training.run.loop import Loop
 from comfyui_softrepa.training.run.output.adapter import Output
 from comfyui_softrepa.training.run.output.log import read_log

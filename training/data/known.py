@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...softrepa.hashing import content_hash
 from .pictures.images import Look, examined
 
 Found = TypeVar("Found")
@@ -100,15 +100,6 @@ class Known:
         finally:
             if database is not None:
                 database.close()
-
-
-def content_hash(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            hashed.update(block)
-    return hashed.hexdigest()
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ..data.known import Known, content_hash
-
-__all__ = ["ModelFiles", "content_hash"]
+from ..data.known import Known
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import folder_paths
 
 from ....softrepa.files import partner
+from ....softrepa.hashing import remembered_hash
 from ...trial import Model
-from .hashes import sha256_of
 
 Graph = Mapping[str, Mapping[str, Any]]
 """Node id -> {"class_type", "inputs"}; an input is a value, or a link [node id, output]."""
@@ -103,7 +103,7 @@ def _models(graph: Graph, node: str, nodes: Collection[str]) -> Iterator[Model]:
             yield Model(
                 _KINDS.get(folder, folder)[:40],
                 value if path == paths[0] and not os.path.isabs(value) else path.name,
-                sha256_of(path),
+                remembered_hash(path),
                 **_plain(used),
             )
 

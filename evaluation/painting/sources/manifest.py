@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
+from ....softrepa.hashing import remembered_hash
 from ... import trial
 from ...trial import Manifest, Model, Prompt, Sampling
 from ...trial.checks import safe_folder
 from ..arms import Arm
 from . import graph as graphs
-from .hashes import sha256_of
 
 _BASES = ("checkpoint", "model")
 
@@ -65,7 +65,7 @@ def loaded_from(model: Any) -> tuple[Model, ...]:
     _, arguments, *_ = getattr(model, "cached_patcher_init", None) or (None, ())
     named = [v for v in arguments if isinstance(v, str) and v.lower().endswith(graphs.WEIGHTS)]
     files = [Path(value) for value in named if os.path.isfile(value)]
-    return tuple(Model("checkpoint", path.name, sha256_of(path)) for path in files[:1])
+    return tuple(Model("checkpoint", path.name, remembered_hash(path)) for path in files[:1])
 
 
 def _unknown(arm: Arm, models: Sequence[Model]) -> list[str]:

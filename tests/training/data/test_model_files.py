@@ -8,12 +8,13 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
+from comfyui_softrepa.softrepa.hashing import content_hash
 from comfyui_softrepa.tests import outlines
 from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.model import base_model, comfy_model, headers
 from comfyui_softrepa.training.model.base_model import find
 from comfyui_softrepa.training.model.design import family
-from comfyui_softrepa.training.model.model_files import ModelFiles, content_hash
+from comfyui_softrepa.training.model.model_files import ModelFiles
 from safetensors.torch import load_file, save_file
 
 FOLDERS = ("checkpoints", "diffusion_models", "text_encoders", "vae", "embeddings")
