@@ -97,7 +97,7 @@ def adapter(place: Path, name: str = "made") -> dict[str, torch.Tensor]:
 
 def test_it_gives_the_bytes_of_the_command(node, place, sd3, tmp_path):
     node(preview_every=3)
-    assert Image.open(place / "softrepa" / "made.previews.png").size == (3 * 256, 2 * 280 + 24)
+    assert Image.open(place / "softrepa" / "made.previews.png").size == (3 * 256, 2 * 288 + 32)
     flags = ["--data", str(place / "input" / "pictures"), "--checkpoint", str(sd3), "--steps=6",
              "--batch-size=3", "--resolution=32", "--val-fraction=0.25", *DEFAULTS["settings"],
              "--output", str(tmp_path / "command" / "made")]  # fmt: skip
