@@ -24,6 +24,7 @@ from ..prompts.written import names_file
 from ..trial.checks import safe_folder
 from ..trial.seeds import chosen_seeds
 from . import places
+from .progress import ProgressLine
 
 HELP = "paint a trial's pictures, or go on with them"
 _REPEATED = ("arm", "text-encoder", "extra-model-paths-config")
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..painting.remote import paint
 
         folder = places.new_trial(arguments.trial, arguments.comfyui)
-        trial, painted = paint(arguments.server, folder, made, prompts, _Line())
+        trial, painted = paint(arguments.server, folder, made, prompts, ProgressLine())
     else:
         from ..painting import here
 
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.extra_model_paths_config or (),
         )
         folder = places.new_trial(arguments.trial, here.installation())
-        trial, painted = here.paint(folder, made, prompts, _Line())
+        trial, painted = here.paint(folder, made, prompts, ProgressLine())
     there = sum(map(trial.has, trial.cells()))
     everything = len(prompts) * len(seeds) * len(trial.manifest.arms)
     print(f"{painted} pictures painted, {there} of {everything} are there.")
@@ -175,18 +176,3 @@ def _flags(path: Path, name: str, value: Any) -> list[str]:
     if isinstance(value, list) and name not in _REPEATED:
         value = ", ".join(map(str, value))
     return [f"--{name}={each}" for each in (value if isinstance(value, list) else [value])]
-
-
-class _Line:
-    """How far it is: one line that is written over, or a line every tenth where nobody looks."""
-
-    def __init__(self) -> None:
-        self._shown, self._tenth = sys.stderr.isatty(), 0
-
-    def __call__(self, done: int, everything: int) -> None:
-        if self._shown:
-            end = "\n" if done == everything else ""
-            print(f"\r{done} of {everything} pictures", end=end, file=sys.stderr, flush=True)
-        elif done * 10 // max(everything, 1) > self._tenth:
-            self._tenth = done * 10 // everything
-            print(f"{done} of {everything} pictures", file=sys.stderr, flush=True)

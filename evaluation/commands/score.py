@@ -11,6 +11,7 @@ from ..scorers import SCORERS, load
 from ..scorers.scoring import score_trial
 from ..scorers.weights import register_folder
 from . import places
+from .progress import ProgressLine
 
 HELP = "score a trial's pictures: CLIP, PickScore, a detector, …"
 
@@ -53,10 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.file and len(arguments.scorer) > 1:
         raise EvaluationError("--file is one scorer's: name a single --scorer with it.")
     if any(SCORERS[name].comfyui for name in arguments.scorer):
-        _start_comfyui(arguments)
+        from ..painting.here import start
+
+        # Found and started as the trainer does: the scorers' models are ComfyUI's to move.
+        start(
+            Path(arguments.comfyui) if arguments.comfyui else None,
+            ["--cpu"] if arguments.cpu else [],
+            arguments.base_directory,
+            arguments.extra_model_paths_config or (),
+        )
+        register_folder()
     for name in arguments.scorer:
         scorer = load(name, arguments.file)
-        done = score_trial(trial, scorer, _Line(name), arguments.batch)
+        done = score_trial(trial, scorer, ProgressLine(name), arguments.batch)
         passed = f", {done.passed} have no expected objects" if done.passed else ""
         print(
             f"{name}: {done.new} pictures scored, {done.kept} were, {done.missing} are missing"
@@ -65,29 +75,3 @@ def run(arguments: argparse.Namespace) -> int:
         for note in [f"{name}: {scorer.unit}.", *scorer.notes()]:
             print(note, file=sys.stderr)
     return 0
-
-
-def _start_comfyui(given: argparse.Namespace) -> None:
-    """Found and started as the trainer does: the scorers' models are ComfyUI's to move."""
-    from ...training.errors import BadInput
-    from ...training.model import comfyui
-
-    folder, extra = given.comfyui, given.extra_model_paths_config or ()
-    try:
-        found = comfyui.find(Path(folder) if folder else None, given.base_directory, extra)
-        comfyui.start(found, ["--cpu"] if given.cpu else [])
-    except BadInput as error:
-        raise EvaluationError(str(error)) from None
-    register_folder()
-
-
-class _Line:
-    """How far it is, on one line of a terminal; nothing where nobody looks."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._shown = name, sys.stderr.isatty()
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._shown:
-            line = f"{self._name}: {done} of {total} pictures" if done < total else ""
-            print(f"\r{line:<60}", end="\r", file=sys.stderr, flush=True)

@@ -72,6 +72,8 @@ def answer(comparison: Comparison, texts: Texts) -> str:
         if comparison.votes is None:
             return texts.say("votes_none", **names)
         decision = comparison.votes.decision
+        if not decision.decisive:
+            return texts.say("votes_tied", **names)
         low, high = decision.anytime.interval
         by_plan = "_planned" if by_plan_alone(decision) else ""
         return texts.say(

@@ -8,7 +8,7 @@ server    a running ComfyUI (host.server.Server) with the pack in custom_nodes. 
           as SD1.5; "old.ckpt" is a file of a format that no one looks into. Its adapters:
           "sd3.safetensors" (fits CHECKPOINT: 2 blocks of 4 tokens), "raw.safetensors" (as well,
           at the raw text width 4096, 3 blocks), "sd15.safetensors" and "sdxl.safetensors" (shared
-          over U-Net blocks).
+          over U-Net blocks), "foreign.safetensors" (says nothing, of a width that several have).
 page      a Frontend: the page, open and ready, in the classic node renderer. Tests use one after
           another, so each loads its own graph first.
 vue_page  the same with Vue nodes.
@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from comfyui_softrepa.demo.base.join import make_checkpoint
 from comfyui_softrepa.host import frontend_package
 from comfyui_softrepa.host.chromium import FLAGS, locate
@@ -44,6 +45,7 @@ from comfyui_softrepa.host.server import Server, install_pack, serve
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter
 from playwright.sync_api import Browser, Error, sync_playwright
+from safetensors.torch import save_file
 
 CHECKPOINT, OTHER_CHECKPOINT = "softrepa_demo.safetensors", "sd15.safetensors"
 _FAILED = pytest.StashKey[bool]()
@@ -87,6 +89,7 @@ def base(sd15_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     files.write(adapters / "raw.safetensors", dataclasses.replace(raw, metadata=stated))
     files.write(adapters / "sd15.safetensors", random_adapter("unet", 768, 1))
     files.write(adapters / "sdxl.safetensors", random_adapter("unet", 2048, 1))
+    save_file({"tokens": torch.zeros(2, 4, 3072)}, adapters / "foreign.safetensors")
     install_pack(base)
     return base
 

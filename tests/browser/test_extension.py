@@ -48,6 +48,16 @@ def test_the_info_follows_the_choice(demo):
     assert not demo.complaints()
 
 
+def test_a_file_that_could_be_several_things_asks_for_a_choice(demo):
+    choose(demo, 2, "adapter", "foreign.safetensors")
+    expect(demo.page.locator(f"{INFO} {WARNING}")).to_contain_text("chroma for Chroma")
+    choose(demo, 2, "architecture", "chroma")
+    expect(demo.page.locator(INFO)).to_contain_text("Chroma (Chroma DiT, width 3072)")
+    assert demo.prompt()["2"]["inputs"]["architecture"] == "chroma"
+    # The model is an SD3: both panels say so.
+    expect(demo.page.locator(f".softrepa-controls {WARNING}")).to_contain_text("for Chroma")
+
+
 def test_one_click_takes_the_recommended_strength(demo):
     take = demo.page.locator(".softrepa-take")
     expect(take).to_have_text("recommended strength: 0.75")

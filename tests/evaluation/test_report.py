@@ -76,6 +76,16 @@ def test_the_largest_wins_and_losses_are_the_extremes(helped):
     assert list(comparison.wins) == ordered[::-1][:6]
 
 
+@pytest.mark.parametrize("language", sorted(languages()))
+def test_votes_without_a_winner_are_told_without_numbers(helped, language: str):
+    prompts = helped.manifest.prompts[:2]
+    answers = zip(prompts, ("tie", "both_bad"), strict=True)
+    votes = [Vote("a", prompt.id, 1, "bare", "SoftREPA", given) for prompt, given in answers]
+    (comparison,) = analyse(helped, votes, primary="votes").comparisons
+    said = answer(comparison, Texts(language))
+    assert "SoftREPA" in said and not re.search(r"\d| - ", said)
+
+
 def test_which_side_an_arm_was_on_does_not_count():
     one, other = made.manifest(prompts=2).prompts
     votes = [

@@ -13,7 +13,7 @@ from comfyui_softrepa.tests.install.conftest import ROOT
 
 SHIPPED = ("softrepa", "injection", "nodes", "training", "evaluation")
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
-OPTIONAL = {"torch.utils.tensorboard": "tensorboard"}
+OPTIONAL = {"torch.utils.tensorboard": "tensorboard", "wandb": "wandb"}
 """Imported where they are installed, by module."""
 
 

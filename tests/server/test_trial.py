@@ -93,7 +93,7 @@ def test_interrupted_the_command_stops_the_server(server, adapter, tmp_path, cap
              "--prompts=a cat", f"--server={server.address}"]  # fmt: skip
     folder = tmp_path / "stopped"
     with monkeypatch.context() as patched:
-        patched.setattr(paint._Line, "__call__", interrupted)
+        patched.setattr(paint.ProgressLine, "__call__", interrupted)
         assert cli.main(["paint", str(folder), *flags]) == 130
     assert 0 < len(pictures(folder)) < 32
     end = time.monotonic() + 60

@@ -76,7 +76,8 @@ def test_train_weight_is_how_often_each_token_counts(golden, name) -> None:
     engine = Engine(denoiser, objective, 3, options, weight=2.0)
     found, outcome = gradients(engine, task, live, average)
     assert float(outcome.loss) == pytest.approx(float(loss), rel=1e-5)
-    assert float(outcome.hits) == float(hits)
+    judged = hits if objective.BANKS == 1 else hits[:1] * 3
+    assert float(outcome.hits) == float(judged.sum())
     for key in expected:
         assert golden_models.relative_error(found[key], expected[key]) < 1e-4
     ordinary, once = gradients(Engine(denoiser, objective, 3), task, live, average)

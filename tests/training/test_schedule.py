@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from comfyui_softrepa.training.errors import BadInput
+from comfyui_softrepa.training.run.output import state
 from comfyui_softrepa.training.settings.command_line import read_settings
 from comfyui_softrepa.training.step.schedule import rate
 from torch.optim import lr_scheduler
@@ -76,3 +77,14 @@ def test_a_recipe_is_its_flags_and_other_flags_win(tmp_path) -> None:
 def test_nobody_has_published_agsms_settings() -> None:
     with pytest.raises(BadInput, match="--recipe published is of --objective softrepa"):
         read_settings([*NEEDED, "--recipe=published", "--objective=agsm"])
+
+
+def test_a_state_of_before_the_recipes_is_of_the_same_run() -> None:
+    """It told every objective's hyper-parameters, and nothing of the settings that are new."""
+    now = read_settings(NEEDED).completed("SD3").decisive()
+    new = ("recipe", "latents", "timesteps", "negatives", "replay", "accumulate", "save_average")
+    rates = ("schedule", "warmup_steps", "cycle_steps", "min_learning_rate")
+    before = {name: value for name, value in now.items() if name not in (*new, *rates)}
+    before |= {"gamma_positive": 1.0, "gamma_negative": 0.1}
+    assert not state.differing(state._as_now(before), now)
+    assert state.differing(before, now)

@@ -30,7 +30,7 @@ from comfyui_softrepa.evaluation.painting import here
 here.start(None, ["--cpu"], base=base)
 from comfyui_softrepa.evaluation import cli
 from comfyui_softrepa.tests.evaluation.painting import studio
-asked = studio.a_request(seeds="1-8", steps=1)
+asked = studio.a_request(prompts="a blue square", seeds="1-16", steps=1)
 from comfyui_softrepa.evaluation.painting.sources import graph as graphs
 graphs.made(asked.graph, [["checkpoint", 0]])  # hashed once, not by every child
 
@@ -53,7 +53,7 @@ def pictures(folder):
     return sum(1 for _ in folder.glob("pictures/*/*.png"))
 
 def killed(folder, draw):
-    more, delay = pictures(folder) + draw.randint(0, 1), draw.uniform(0, 0.15)
+    more, delay = pictures(folder) + draw.choice((0, 1, 1)), draw.uniform(0, 0.08)
     child, code = forked(lambda: asked.paint(folder)), None
     while code is None and pictures(folder) < more:
         code = ended(child, os.WNOHANG)
@@ -68,15 +68,15 @@ draw = random.Random(0)
 kills = [killed(folder / "killed", draw) for _ in range(int(sys.argv[4]))]
 left = pictures(folder / "killed")
 last = ended(forked(lambda: asked.paint(folder / "killed")))
-few = asked.with_(seeds="1-2")
+few = asked.with_(seeds="1-4")
 two = [forked(lambda: few.paint(folder / "two")) for _ in range(2)]
 two = [ended(child) for child in two]
 
 def ranked(rank):
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank))
-    flags = ["--checkpoint", studio.CHECKPOINT, "--seeds=1-2", "--steps=1", "--guidance=4",
+    flags = ["--checkpoint", studio.CHECKPOINT, "--seeds=1-4", "--steps=1", "--guidance=4",
              "--scheduler=simple", "--width=64", "--height=64", "--cpu",
-             f"--base-directory={base}", "--prompts", studio.SETTINGS["prompts"]]
+             f"--base-directory={base}", "--prompts=a blue square"]
     flags += [flag for arm in studio.ARMS for flag in ("--arm", arm)]
     os._exit(cli.main(["paint", str(folder / "ranks"), *flags]))
 
@@ -107,13 +107,14 @@ def ran(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
 @pytest.fixture(scope="module")
 def unbroken(loaded: studio.Request, tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("unbroken") / "t"
-    loaded.with_(seeds="1-8", steps=1).paint(folder)
+    loaded.with_(prompts="a blue square", seeds="1-16", steps=1).paint(folder)
     return dict(studio.pixels(folder))
 
 
 def test_killed_at_random_moments_the_pictures_are_the_same(ran, unbroken):
     folder, how = ran
-    assert how["kills"].count(-9) >= KILLS // 2  # the others were done before
+    print(f"{how['kills'].count(-9)} kills, {how['left']} pictures by then")
+    assert how["kills"].count(-9) >= KILLS // 4  # the others found nothing left to paint
     assert how["last"] == 0
     assert studio.pixels(folder / "killed") == unbroken
     _none_doubled(folder / "killed", lost=KILLS)
@@ -134,7 +135,11 @@ def test_the_ranks_of_torchrun_share_the_pictures(ran, unbroken):
 
 
 def _few(pictures: dict) -> dict:
-    return {k: v for k, v in pictures.items() if k.endswith(("-1.png", "-2.png"))}
+    return {
+        k: v
+        for k, v in pictures.items()
+        if k.endswith(tuple(f"-{seed}.png" for seed in range(1, 5)))
+    }
 
 
 def _none_doubled(folder: Path, lost: int = 0) -> None:
