@@ -75,7 +75,7 @@ export class TrainingView {
 
 function placed(points, steps, [low, high]) {
   // A single point is drawn as a short line.
-  const drawn = points.length === 1 ? [points[0], [points[0][0] + steps / 100, points[0][1]]] : points
+  const drawn = points.length === 1 ? [[points[0][0] - steps / 25, points[0][1]], points[0]] : points
   return drawn
     .map(([step, value]) => `${(step / steps) * 100},${((high - value) / (high - low)) * 100}`)
     .join(' ')

@@ -14,7 +14,7 @@ from comfyui_softrepa.host.frontend import Frontend
 from comfyui_softrepa.tests.browser.conftest import CHECKPOINT
 from playwright.sync_api import expect
 
-STEPS = 24
+STEPS = 12
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_a_run_is_watched_stopped_and_gone_on_with(
         "resolution": 64,
         "seed": 0,
         "validation": 0.25,
-        "preview_every": 4,
-        "preview_prompts": "two red circles\na blue square left of a green triangle",
+        "preview_every": 6,
+        "preview_prompts": "two red circles",
     }
     both.load_api(
         {

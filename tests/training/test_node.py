@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import comfy.model_management
@@ -13,12 +14,12 @@ import folder_paths
 import numpy
 import pytest
 import torch
-from comfy_api.v0_0_2 import io
 from comfyui_softrepa.nodes.training import watching
 from comfyui_softrepa.nodes.training.dataset import SoftREPADataset
 from comfyui_softrepa.nodes.training.train import SoftREPATrain
 from comfyui_softrepa.nodes.training.wording import TrainingError
 from comfyui_softrepa.tests.training.conftest import COLOURS, write_pictures
+from comfyui_softrepa.training.model.model_files import content_hash
 from comfyui_softrepa.training.run import command
 from PIL import Image
 from safetensors.torch import load_file
@@ -39,9 +40,14 @@ DEFAULTS = {
 
 
 @pytest.fixture
-def place(tmp_path: Path, sd3: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(
+    tmp_path: Path, sd3: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """A ComfyUI of its own: input/pictures, models/checkpoints/sd3.safetensors, models/softrepa."""
     (tmp_path / "input" / "pictures").mkdir(parents=True)
+    (tmp_path / "softrepa").mkdir()
+    # What the trainer's other tests have encoded already, where it would be written anew.
+    (tmp_path / "softrepa" / f".cache-{content_hash(sd3)[:12]}").symlink_to(shared_cache)
     write_pictures(tmp_path / "input" / "pictures", COLOURS)
     known = {
         **folder_paths.folder_names_and_paths,
@@ -77,8 +83,8 @@ def node(place: Path, loaded: tuple[Any, Any, Any]) -> Callable[..., Any]:
         }
         links = {"model": ["1", 0], "clip": ["1", 1], "vae": ["1", 2]}
         prompt = {"1": loader, "2": {"class_type": "SoftREPATrain", "inputs": links}}
-        hidden = {io.Hidden.prompt: prompt, io.Hidden.unique_id: "2"}
-        prepared = SoftREPATrain.PREPARE_CLASS_CLONE(hidden)
+        hidden = SimpleNamespace(prompt=prompt, unique_id="2", extra_pnginfo=None)
+        prepared = type("Prepared", (SoftREPATrain,), {"hidden": hidden})
         with torch.inference_mode():
             return prepared.execute(**lists)
 
@@ -91,7 +97,7 @@ def adapter(place: Path, name: str = "made") -> dict[str, torch.Tensor]:
 
 def test_it_gives_the_bytes_of_the_command(node, place, sd3, tmp_path):
     node(preview_every=3)
-    assert Image.open(place / "softrepa" / "made.previews.png").size == (3 * 256, 2 * 280 + 24)
+    assert Image.open(place / "softrepa" / "made.previews.png").size == (3 * 256, 2 * 288 + 32)
     flags = ["--data", str(place / "input" / "pictures"), "--checkpoint", str(sd3), "--steps=6",
              "--batch-size=3", "--resolution=32", "--val-fraction=0.25", *DEFAULTS["settings"],
              "--output", str(tmp_path / "command" / "made")]  # fmt: skip

@@ -26,7 +26,7 @@ STEPS, GUIDANCE, SAMPLER, SCHEDULER = 20, 5.0, "euler", "simple"
 """How every preview is painted; prompt number i at seed i."""
 _OWN = 2
 """Captions of the data that stand in where no prompts are given."""
-_SIDE, _HEAD, _MOST = 256, 24, 24
+_SIDE, _HEAD, _MOST = 256, 32, 24
 """Of the strip: pixels of a picture and of the line above it, and columns; of more, every second
 one between the first and the last is left out."""
 _SHOWN = 3
@@ -139,14 +139,14 @@ def _thinned(columns: dict[int, list[Image.Image]]) -> dict[int, list[Image.Imag
 def _strip(columns: dict[int, list[Image.Image]], prompts: Sequence[str]) -> Image.Image:
     row = _SIDE + _HEAD
     strip = Image.new("RGB", (len(columns) * _SIDE, len(prompts) * row + _HEAD), "white")
-    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(14)
+    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(20)
     for across, (step, pictures) in enumerate(columns.items()):
         said = f"step {step}" if step else "without"
-        pen.text((across * _SIDE + 6, 4), said, "#222222", font)
+        pen.text((across * _SIDE + 6, 3), said, "#222222", font)
         for down, picture in enumerate(pictures):
             strip.paste(picture, (across * _SIDE, _HEAD + down * row + _HEAD))
     for down, prompt in enumerate(prompts):
-        pen.text((6, _HEAD + down * row + 4), prompt, "#222222", font)
+        pen.text((6, _HEAD + down * row + 3), prompt, "#222222", font)
     return strip
 
 
