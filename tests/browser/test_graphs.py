@@ -49,9 +49,10 @@ def test_what_is_saved_and_queued_is_the_same_without_it(open_page, renderer):
     assert found[0][1] == found[1][1], "the graph that is queued"
     assert found[0][2] == found[1][2] == 1, "one picture each"
     inputs = {key: node["inputs"] for key, node in found[0][1].items()}
-    assert inputs["3"]["layers"] == "0:0.5" and set(inputs["2"]) == {"adapter"}
+    assert inputs["3"]["layers"] == "0:0.5" and set(inputs["2"]) == {"adapter", "architecture"}
     values = {node["id"]: node.get("widgets_values") for node in found[0][0]["nodes"]}
-    assert values[3] == [1, 0, 1, "0:0.5"] and values[2] == ["sd3.safetensors"]
+    assert values[3] == [1, 0, 1, "0:0.5", "blend"]
+    assert values[2] == ["sd3.safetensors", "auto"]
 
 
 def test_undo_copies_and_removal(both):
