@@ -16,6 +16,7 @@ from comfyui_softrepa.host.server import install_pack, serve
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.control.proxy import Proxy
+from PIL import Image
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 BATCH = EXAMPLES / "batch" / "batch.py"
@@ -35,14 +36,25 @@ def base(sd3_checkpoint, tmp_path_factory):
         files.write(base / "models" / "softrepa" / f"{name}.safetensors", adapter)
     small_clip = base / "models" / "softrepa_scorers" / "clip-vit-large-patch14"
     shutil.copytree(EXAMPLES.parent / "demo" / "small_clip", small_clip)
+    pairs_in(base / "input" / "my_pictures")
     install_pack(base)
     return base
+
+
+def pairs_in(folder: Path) -> None:
+    """What the training graphs learn from: as many pairs as their batch and held-out share want."""
+    folder.mkdir(parents=True)
+    for at, colour in enumerate(("red", "green", "blue", "yellow", "white") * 2):
+        Image.new("RGB", (32, 32), colour).save(folder / f"{at}.png")
+        kind = ("cube", "sphere")[at // 5]
+        (folder / f"{at}.txt").write_text(f"a {colour} {kind}\n", encoding="utf-8")
 
 
 def small(path: Path, steps: int = 2) -> str:
     """An example graph for the tests' small checkpoint, as text."""
     graph = json.loads(path.read_text())
-    changes = {"width": 64, "height": 64, "steps": steps, "ckpt_name": "sd3.safetensors"}
+    changes = {"width": 64, "height": 64, "steps": steps, "ckpt_name": "sd3.safetensors",
+               "resolution": 32}  # fmt: skip
     for node in graph.values():
         node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
     return json.dumps(graph)
