@@ -11,6 +11,8 @@ GAP = 10
 LINE = 15
 LINES = 3
 """Lines of words under a picture."""
+HEADING_LINES = 2
+"""At most; as many are left free as the longest heading needs."""
 INK, PALE, RIGHT, WRONG = "#1b1b1b", "#6b6b6b", "#137333", "#b3261e"
 _HEADING, _SMALL = 13, 11
 """Sizes of letters. Pillow's own font is used, which has Latin letters only."""
@@ -43,32 +45,33 @@ def draw(entries: Sequence[Entry], side: int = 128, across: int = 3) -> Image.Im
     """
     widest = max(len(entry.pictures) for entry in entries)
     width = widest * (side + GAP)
-    height = 2 * LINE + side + LINES * LINE + GAP
+    headings = [_wrapped(each.heading, _HEADING, width - GAP, HEADING_LINES) for each in entries]
+    head = (max(map(len, headings)) + 1) * LINE
+    height = head + side + LINES * LINE + GAP
     lines = -(-len(entries) // across)
     size = across * (width + 2 * GAP) + GAP, lines * (height + GAP) + 2 * GAP
     sheet = Image.new("RGB", size, "white")
-    for at, entry in enumerate(entries):
+    pen = ImageDraw.Draw(sheet)
+    for at, (entry, heading) in enumerate(zip(entries, headings, strict=True)):
         line, column = divmod(at, across)
-        corner = 2 * GAP + column * (width + 2 * GAP), GAP + line * (height + GAP)
-        _draw_entry(sheet, corner, entry, side, width - GAP)
+        x, y = 2 * GAP + column * (width + 2 * GAP), GAP + line * (height + GAP)
+        _write(pen, (x, y + head - (len(heading) + 1) * LINE), heading, INK, _HEADING)
+        for shown in entry.pictures:
+            _draw(sheet, pen, (x, y + head), shown, side)
+            x += side + GAP
     return sheet
 
 
-def _draw_entry(
-    sheet: Image.Image, corner: tuple[int, int], entry: Entry, side: int, width: int
+def _draw(
+    sheet: Image.Image, pen: ImageDraw.ImageDraw, place: tuple[int, int], shown: Shown, side: int
 ) -> None:
-    pen, (x, y) = ImageDraw.Draw(sheet), corner
-    pen.text((x, y), *_written(_wrapped(entry.heading, _HEADING, width, 1)[0], INK, _HEADING))
-    top = y + 2 * LINE
-    for shown in entry.pictures:
-        label = _wrapped(shown.label, _SMALL, side, 1)[0]
-        pen.text((x, y + LINE), *_written(label, PALE, _SMALL))
-        picture = _fitted(shown.picture, side)
-        sheet.paste(picture, (x + (side - picture.width) // 2, top + side - picture.height))
-        for number, words in enumerate(_wrapped(shown.words, _SMALL, side, LINES)):
-            place = x, top + side + 2 + number * LINE
-            pen.text(place, *_written(words, shown.colour, _SMALL))
-        x += side + GAP
+    """place: the corner of the picture's square, the label above it."""
+    x, y = place
+    _write(pen, (x, y - LINE), _wrapped(shown.label, _SMALL, side, 1), PALE, _SMALL)
+    picture = _fitted(shown.picture, side)
+    sheet.paste(picture, (x + (side - picture.width) // 2, y + side - picture.height))
+    words = _wrapped(shown.words, _SMALL, side, LINES)
+    _write(pen, (x, y + side + 2), words, shown.colour, _SMALL)
 
 
 def _fitted(picture: Image.Image, side: int) -> Image.Image:
@@ -77,8 +80,12 @@ def _fitted(picture: Image.Image, side: int) -> Image.Image:
     return ImageOps.contain(picture.convert("RGB"), (side, side), method)
 
 
-def _written(text: str, colour: str, size: int) -> tuple[str, str, ImageFont.FreeTypeFont]:
-    return text, colour, ImageFont.load_default(size)
+def _write(
+    pen: ImageDraw.ImageDraw, place: tuple[int, int], lines: Sequence[str], colour: str, size: int
+) -> None:
+    x, y = place
+    for number, line in enumerate(lines):
+        pen.text((x, y + number * LINE), line, colour, ImageFont.load_default(size))
 
 
 def _wrapped(text: str, size: int, width: int, most: int) -> list[str]:

@@ -57,6 +57,20 @@ def test_words_have_their_colour_and_stay_below_their_picture():
         assert ImageColor.getrgb(RIGHT) in {colour for _, colour in below.getcolors(1 << 16)}
 
 
+def test_a_heading_takes_two_lines_where_one_entry_needs_them():
+    pictures = [Shown(flat(RED), ""), Shown(flat(BLUE), "")]
+    long = Entry("three purple triangles below three yellow triangles", pictures)
+    short = draw([Entry("one", pictures), Entry("two", pictures)], SIDE)
+    both = draw([Entry("one", pictures), long], SIDE)
+    assert both.height == short.height + LINE
+    lower = both.crop((0, LINE, short.width, both.height))
+    half = 2 * (SIDE + GAP) + GAP
+    assert (
+        lower.crop((0, GAP, half, lower.height)).tobytes()
+        == short.crop((0, GAP, half, short.height)).tobytes()
+    ), "a shorter one stands next to its pictures"
+
+
 def test_a_cut_text_ends_in_an_ellipsis():
     def inked(words: str) -> int:
         sheet = draw([Entry("", [Shown(flat((255, 255, 255)), "", words)])], SIDE)
