@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..evaluation.pictures import contact_sheet
+from ..evaluation.trial import Sampling
 from . import world
 from .comparison import Comparison
-from .evaluate import Sampling, verdicts
+from .evaluate import verdicts
 from .judge import describe, judge, look
 from .table import table
 
