@@ -99,19 +99,9 @@ class Painter:
         name: the folder's, in the server's output; a trial that is there is gone on with.
         seeds: such as 1-4,7. Raises GraphError.
         """
-        settings = {
-            "name": name,
-            "prompts": "\n".join(map(world.caption, scenes)),
-            "negative_prompt": "",
-            "seeds": seeds,
-            "steps": self.sampling.steps,
-            "cfg": self.sampling.guidance,
-            "sampler_name": self.sampling.sampler,
-            "scheduler": self.sampling.scheduler,
-            "width": self.sampling.width,
-            "height": self.sampling.height,
-        }
-        self.server.run(recipe.graph(Base(self.checkpoint), [BARE, arm], settings))
+        prompts = "\n".join(map(world.caption, scenes))
+        inputs = recipe.trial_inputs(name, prompts, "", seeds, self.sampling)
+        self.server.run(recipe.graph(Base(self.checkpoint), [BARE, arm], inputs))
         return self.server.base / BELOW / name
 
 

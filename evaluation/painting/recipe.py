@@ -98,10 +98,29 @@ def _value(arm: str, key: str, value: str) -> float | str:
     return number
 
 
+def trial_inputs(
+    name: str, prompts: str, negative: str, seeds: str, sampling: Sampling
+) -> dict[str, Any]:
+    """The inputs of the node `TRIAL` that are no links and name no arms."""
+    return {
+        "name": name,
+        "prompts": prompts,
+        "negative_prompt": negative,
+        "seeds": seeds,
+        "steps": sampling.steps,
+        "cfg": sampling.guidance,
+        "sampler_name": sampling.sampler,
+        "scheduler": sampling.scheduler,
+        "width": sampling.width,
+        "height": sampling.height,
+    }
+
+
 def graph(
     base: Base, arms: Sequence[ArmRecipe], settings: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """The graph in API format; its node `TRIAL` paints. settings: that node's other inputs.
+    """The graph in API format; its node `TRIAL` paints. settings: that node's other inputs, of
+    `trial_inputs`.
 
     Raises EvaluationError where the number of arms or their names are no good.
     """
