@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..evaluation.commands.places import BELOW
+from ..evaluation.painting import recipe
+from ..evaluation.painting.recipe import ArmRecipe, Base
+from ..evaluation.trial import Sampling
+from ..evaluation.trial.files import is_whole_png, write_whole
 from ..host.server import Server
 from ..training.cache.progress import progress
 from . import world
-from .evaluate import Sampling
+
+BARE = ArmRecipe("bare")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +55,6 @@ class Pictures:
     def path(self, scene: world.Scene, seed: int) -> Path:
         return self.folder / f"{world.caption(scene).replace(' ', '_')}.{seed}.png"
 
-    def keep(self, path: Path, data: bytes) -> None:
-        """The file appears whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(data)
-        os.replace(partial, path)
-
 
 @dataclass(frozen=True)
 class Painter:
@@ -71,64 +68,43 @@ class Painter:
         self,
         pictures: Pictures,
         scenes: Sequence[world.Scene],
-        adapter: str | None = None,
-        strength: float = 1.0,
+        arm: ArmRecipe = BARE,
         quiet: bool = False,
     ) -> NDArray[np.uint8]:
         """(N, 64, 64, 3); the scene at index i has seed i. What the folder holds is not painted.
 
-        adapter: its name as the server lists it; None for the bare model. quiet: without progress.
-        Raises GraphError.
+        arm: with its adapter's name as the server lists it. quiet: without progress. Raises
+        GraphError.
         """
         painted = []
         for seed, scene in enumerate(progress(scenes, "pictures", unit="", disable=quiet)):
             file = pictures.path(scene, seed)
-            if not file.is_file():
-                result = self.server.run(self.graph(world.caption(scene), seed, adapter, strength))
-                pictures.keep(file, self.server.image(result.images["picture"][0]))
-            painted.append(np.asarray(Image.open(io.BytesIO(file.read_bytes())).convert("RGB")))
+            if not is_whole_png(file):
+                result = self.server.run(self.graph(world.caption(scene), seed, arm))
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(file, self.server.image(result.images[recipe.PICTURE][0]))
+            painted.append(np.asarray(Image.open(file).convert("RGB")))
         return np.stack(painted)
 
-    def graph(
-        self, prompt: str, seed: int, adapter: str | None = None, strength: float = 1.0
-    ) -> dict[str, Any]:
+    def graph(self, prompt: str, seed: int, arm: ArmRecipe = BARE) -> dict[str, Any]:
         """One picture, with and without the adapter from equal prompt, noise and settings."""
-        nodes = {
-            "checkpoint": _node("CheckpointLoaderSimple", ckpt_name=self.checkpoint),
-            "positive": _node("CLIPTextEncode", clip=["checkpoint", 1], text=prompt),
-            "negative": _node("CLIPTextEncode", clip=["checkpoint", 1], text=""),
-            "latent": _node("EmptySD3LatentImage", width=world.SIZE, height=world.SIZE,
-                            batch_size=1),
-        }  # fmt: skip
-        if adapter is not None:
-            nodes["loader"] = _node("SoftREPALoader", adapter=adapter)
-            nodes["apply"] = _node(
-                "SoftREPAApply",
-                model=["checkpoint", 0],
-                adapter=["loader", 0],
-                strength=strength,
-                start_percent=0.0,
-                end_percent=1.0,
-                layers="",
-            )
-        nodes["sampler"] = _node(
-            "KSampler",
-            model=["checkpoint" if adapter is None else "apply", 0],
-            positive=["positive", 0],
-            negative=["negative", 0],
-            latent_image=["latent", 0],
-            seed=seed,
-            steps=self.sampling.steps,
-            cfg=self.sampling.guidance,
-            sampler_name=self.sampling.sampler,
-            scheduler=self.sampling.scheduler,
-            denoise=1.0,
-        )
-        nodes["decode"] = _node("VAEDecode", samples=["sampler", 0], vae=["checkpoint", 2])
-        # Temporary files: the pictures are kept elsewhere.
-        nodes["picture"] = _node("PreviewImage", images=["decode", 0])
-        return nodes
+        base = Base(self.checkpoint)
+        return recipe.picture(base, arm, prompt, "", seed, self.sampling)
+
+    def paint_trial(
+        self, name: str, scenes: Sequence[world.Scene], arm: ArmRecipe, seeds: str
+    ) -> Path:
+        """The trial of the bare base and an arm, every scene with each seed; returns its folder.
+
+        name: the folder's, in the server's output; a trial that is there is gone on with.
+        seeds: such as 1-4,7. Raises GraphError.
+        """
+        prompts = "\n".join(map(world.caption, scenes))
+        inputs = recipe.trial_inputs(name, prompts, "", seeds, self.sampling)
+        self.server.run(recipe.graph(Base(self.checkpoint), [BARE, arm], inputs))
+        return self.server.base / BELOW / name
 
 
-def _node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}
+def with_adapter(name: str, adapter: str, strength: float) -> ArmRecipe:
+    """The arm called `name`; adapter: as the server lists it."""
+    return ArmRecipe(name, (recipe.Part("adapter", adapter, {"strength": strength}),))

@@ -1,7 +1,6 @@
 """Paint prompts with a checkpoint inside this process, and have the judge rate the pictures.
 
-Every picture is what ComfyUI's KSampler paints for the same prompt and seed alone: the noise
-is drawn per seed, and batches only share the computation.
+Every picture is painted as a trial's: what ComfyUI's KSampler gives for its prompt and seed.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.statistics.rates import Rate, rate
+from ..evaluation.trial import Sampling
 from ..host.pack import import_comfyui
 from ..training.cache.progress import progress
 from . import world
@@ -23,15 +23,9 @@ from .judge import ATTRIBUTES, Verdict, judge
 LATENT = (1, 16, world.SIZE // 8, world.SIZE // 8)
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How pictures are painted; the names are ComfyUI's."""
-
-    guidance: float = 4.0
-    steps: int = 20
-    sampler: str = "euler"
-    scheduler: str = "simple"
-    batch: int = 50
+def sampling(guidance: float = 4.0, steps: int = 20) -> Sampling:
+    """How pictures of this world are painted."""
+    return Sampling("euler", "simple", steps, guidance, world.SIZE, world.SIZE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ def paint(
     base: Base,
     prompts: Sequence[str],
     seeds: Sequence[int],
-    sampling: Sampling | None = None,
+    settings: Sampling | None = None,
     model: Any = None,
 ) -> NDArray[np.uint8]:
     """One picture a prompt and seed: (N, 64, 64, 3).
@@ -66,20 +60,22 @@ def paint(
     """
     import torch
 
-    sampling = sampling or Sampling()
-    model = base.model if model is None else model
-    negative = _encode(base.clip, [""])
-    pictures = []
-    starts = range(0, len(prompts), sampling.batch)
+    from ..evaluation.painting.arms import Arm
+    from ..evaluation.painting.picture import as_image, sample
+
+    settings, arm = settings or sampling(), Arm("", model or base.model, base.clip)
+    negative, pictures = _encoded(base.clip, ""), []
     with torch.inference_mode():
-        for start in progress(starts, label="paint", unit="batch", leave=False):
-            part = slice(start, start + sampling.batch)
-            positive = _encode(base.clip, prompts[part])
-            latents = _sample(model, seeds[part], positive, negative, sampling)
-            # As ComfyUI's SaveImage rounds.
-            pixels = 255.0 * base.vae.decode(latents).cpu().numpy()
-            pictures.append(np.clip(pixels, 0, 255).astype(np.uint8))
-    return np.concatenate(pictures)
+        pairs = list(zip(prompts, seeds, strict=True))
+        for prompt, seed in progress(pairs, label="paint", unit="", leave=False):
+            texts = _encoded(base.clip, prompt), negative
+            pixels = sample(arm, base.vae, texts, seed, settings, lambda *step: None)
+            pictures.append(np.asarray(as_image(pixels)))
+    return np.stack(pictures)
+
+
+def _encoded(clip: Any, text: str) -> list[Any]:
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
 def verdicts(pictures: Sequence[Any], scenes: Sequence[world.Scene]) -> list[Verdict]:
@@ -96,45 +92,9 @@ def evaluate(
     base: Base,
     scenes: Sequence[world.Scene],
     seeds: Sequence[int],
-    sampling: Sampling | None = None,
+    settings: Sampling | None = None,
     model: Any = None,
 ) -> list[Verdict]:
     """Paint the scenes' captions and judge the pictures; the arguments are `paint`'s."""
     prompts = [world.caption(scene) for scene in scenes]
-    return verdicts(list(paint(base, prompts, seeds, sampling, model)), scenes)
-
-
-def _encode(clip: Any, prompts: Sequence[str]) -> list[list[Any]]:
-    import torch
-
-    encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(prompt))[0] for prompt in prompts]
-    context = torch.cat([one[0] for one in encoded])
-    pooled = torch.cat([one[1]["pooled_output"] for one in encoded])
-    return [[context, {"pooled_output": pooled}]]
-
-
-def _sample(
-    model: Any,
-    seeds: Sequence[int],
-    positive: list[list[Any]],
-    negative: list[list[Any]],
-    sampling: Sampling,
-) -> Any:
-    import comfy.sample
-    import torch
-
-    empty = torch.zeros(LATENT)
-    noise = torch.cat([comfy.sample.prepare_noise(empty, seed) for seed in seeds])
-    return comfy.sample.sample(
-        model,
-        noise,
-        sampling.steps,
-        sampling.guidance,
-        sampling.sampler,
-        sampling.scheduler,
-        positive,
-        negative,
-        torch.zeros_like(noise),
-        disable_pbar=True,
-        seed=seeds[0],
-    )
+    return verdicts(list(paint(base, prompts, seeds, settings, model)), scenes)

@@ -6,11 +6,20 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..evaluation.pictures import contact_sheet
+from ..evaluation.trial import Sampling
 from . import world
 from .comparison import Comparison
-from .contact_sheet import contact_sheet
-from .evaluate import Sampling, verdicts
+from .evaluate import verdicts
+from .judge import describe, judge, look
 from .table import table
+
+SHOWN = 24
+"""Prompts in contact_sheet.png: the first ones."""
 
 CHANGED = 12
 """Pictures in changed.png: the first ones, gained or lost."""
@@ -34,7 +43,7 @@ def check_held_out(captions: Iterable[str], scenes: Sequence[world.Scene]) -> No
 def write_first(folder: Path, comparison: Comparison) -> Path:
     """first.png; returns its path."""
     path = folder / "first.png"
-    contact_sheet(comparison).save(path)
+    _sheet(comparison).save(path)
     return path
 
 
@@ -44,10 +53,10 @@ def write(
     """contact_sheet.png, changed.png, results.md and results.json; returns the table."""
     before = verdicts(list(comparison.before), comparison.scenes)
     after = verdicts(list(comparison.after), comparison.scenes)
-    contact_sheet(comparison).save(folder / "contact_sheet.png")
+    _sheet(comparison).save(folder / "contact_sheet.png")
     changed = [at for at, (b, a) in enumerate(zip(before, after, strict=True)) if b.all != a.all]
     if changed:
-        contact_sheet(comparison.of(changed[:CHANGED])).save(folder / "changed.png")
+        _sheet(comparison.of(changed[:CHANGED])).save(folder / "changed.png")
     rates = table(before, after)
     (folder / "results.md").write_text(
         f"# {adapter.stem}\n\n{len(before)} held-out prompts, seeds 0 to {len(before) - 1}, "
@@ -60,3 +69,24 @@ def write(
     ]
     (folder / "results.json").write_text(json.dumps(entries, indent=1) + "\n")
     return rates
+
+
+def _sheet(comparison: Comparison) -> Image.Image:
+    """Both pictures of the first prompts; what is right in green, what is wrong in red."""
+    before, after = comparison.before[:SHOWN], comparison.after[:SHOWN]
+    return contact_sheet.draw(
+        [
+            contact_sheet.Entry(
+                world.caption(scene),
+                [_shown("without", scene, plain), _shown("with", scene, adapted)],
+            )
+            for scene, plain, adapted in zip(comparison.scenes, before, after, strict=False)
+        ],
+        side=2 * world.SIZE,
+    )
+
+
+def _shown(name: str, scene: world.Scene, picture: NDArray[np.uint8]) -> contact_sheet.Shown:
+    colour = contact_sheet.RIGHT if judge(picture, scene).all else contact_sheet.WRONG
+    seen = describe(look(picture))
+    return contact_sheet.Shown(Image.fromarray(picture), f"{name} the adapter", seen, colour)

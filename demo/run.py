@@ -11,6 +11,7 @@ demo/output:
     results.md          rates per attribute with confidence intervals, and a paired test
     results.json        every prompt, seed and verdict
     comfyui/models/     the checkpoint and the adapters, as ComfyUI finds them
+    comfyui/output/     with --trial: in softrepa/trials, the same prompts as a trial
 
 Run again, it reuses what it has and goes on where it was stopped.
 """
@@ -43,6 +44,8 @@ def _arguments() -> argparse.Namespace:
     add("--steps", type=int, help="training steps (the objective's own)")
     add("--strength", type=float, help="of the adapter in the pictures (the objective's own)")
     add("--prompts", type=int, default=100, help="held-out prompts to paint (%(default)s)")
+    add("--trial", metavar="SEEDS", help="paint the prompts as a trial too, each with all of these "
+        "seeds (such as 1-2), for evaluation/evaluate.py")  # fmt: skip
     add("--output", type=Path, default=ROOT / "demo" / "output")
     return parser.parse_args()
 
@@ -55,15 +58,22 @@ def main() -> None:
     pack["start"]()
     from comfyui_softrepa.demo import report, world
     from comfyui_softrepa.demo.base import join
-    from comfyui_softrepa.demo.comparison import Comparison, Painter, Pictures
-    from comfyui_softrepa.demo.evaluate import Sampling
+    from comfyui_softrepa.demo.comparison import Comparison, Painter, Pictures, with_adapter
+    from comfyui_softrepa.demo.evaluate import sampling as how
     from comfyui_softrepa.demo.lesson import STRENGTHS, Lesson
+    from comfyui_softrepa.evaluation.errors import TrialError
+    from comfyui_softrepa.evaluation.trial.seeds import chosen_seeds
     from comfyui_softrepa.host.server import install_pack, serve
+
+    try:
+        chosen_seeds(arguments.trial or "0")
+    except TrialError as error:
+        sys.exit(f"--trial: {error}")
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:5.0f} s  {text}", flush=True)
 
-    output, sampling = arguments.output.resolve(), Sampling()
+    output, sampling = arguments.output.resolve(), how()
     base = output / "comfyui"
     checkpoint, adapters = base / "models" / "checkpoints" / NAME, base / "models" / "softrepa"
     lesson = Lesson.of(arguments, checkpoint, adapters / f"{arguments.objective}_{NAME}")
@@ -83,9 +93,11 @@ def main() -> None:
         captions = pool.submit(lesson.prepare)
         with serve(Path(os.environ["COMFYUI_PATH"]), base, *flags) as server:
             made.result()
-            paint = Painter(server, NAME, sampling).paint
+            painter = Painter(server, NAME, sampling)
+            paint = painter.paint
             first, half = scenes[:FIRST], STRENGTHS["softrepa"]
-            kept = paint(folder(KEPT, half), first, f"kept_{NAME}", half, quiet=True)
+            arm = with_adapter("kept", f"kept_{NAME}", half)
+            kept = paint(folder(KEPT, half), first, arm, quiet=True)
             pair = Comparison(first, paint(folder(), first, quiet=True), kept)
             say(f"first pictures: {report.write_first(output, pair)}")
             report.check_held_out(captions.result(), scenes)
@@ -94,9 +106,15 @@ def main() -> None:
                 before = paint(folder(), scenes, quiet=True)  # the trainer tells how far it is
                 say(f"painted {len(scenes)} prompts without an adapter")
             say(f"trained: {lesson.adapter}")
-            learned, name = folder(lesson.adapter, lesson.strength), lesson.adapter.name
-            after = paint(learned, scenes, name, lesson.strength)
+            learned = folder(lesson.adapter, lesson.strength)
+            arm = with_adapter(arguments.objective, lesson.adapter.name, lesson.strength)
+            after = paint(learned, scenes, arm)
             say(f"painted {len(scenes)} prompts with it")
+            if arguments.trial:
+                made_by = lesson.adapter, lesson.strength, len(scenes), arguments.trial
+                name = f"demo {folder(*made_by).folder.name}"
+                trial = painter.paint_trial(name, scenes, arm, arguments.trial)
+                say(f"painted them as a trial: {trial}")
     comparison = Comparison(scenes, before, after)
     print(report.write(output, comparison, sampling, lesson.adapter, lesson.strength))
     say(f"done: all in {output}")

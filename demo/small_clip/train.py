@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...training.progress import progress
+from ...training.cache.progress import progress
 from .. import world
 
 TEXT = {"hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 2,

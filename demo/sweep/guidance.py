@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import world
-from ..evaluate import Sampling, rates, verdicts
+from ..evaluate import rates, sampling, verdicts
 from ..judge import ATTRIBUTES
 from .model import Model
 
@@ -18,7 +18,7 @@ def table() -> str:
     names = ("all", *(name for name in ATTRIBUTES if name != "all"))
     lines = [f"| guidance | {' | '.join(names)} |", "|" + "---|" * (1 + len(names))]
     for scale in SCALES:
-        pictures = model.paint(prompts, range(len(prompts)), sampling=Sampling(guidance=scale))
+        pictures = model.paint(prompts, range(len(prompts)), settings=sampling(scale))
         found = rates(verdicts(list(pictures), scenes))
         cells = " | ".join(str(found[name]) for name in names)
         lines.append(f"| {scale:g} | {cells} |")

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ...evaluation.trial import Sampling
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import soft_tokens
 from .. import world
 from ..base import join, network, train, vae
-from ..evaluate import LATENT, Sampling
+from ..evaluate import LATENT, sampling
 
 LEVELS = 1000
 BATCH = 125
@@ -102,7 +103,7 @@ class Model:
         prompts: Sequence[str],
         seeds: Sequence[int],
         adapter: Adapter | None = None,
-        sampling: Sampling | None = None,
+        settings: Sampling | None = None,
         strength: float = 1.0,
         strength_as: str = "blend",
     ) -> NDArray[np.uint8]:
@@ -110,11 +111,11 @@ class Model:
 
         strength, strength_as: the Apply node's.
         """
-        sampling = sampling or Sampling()
+        settings = settings or sampling()
         how = {"weight" if strength_as == "attention" else "strength": strength}
         parts = [slice(at, at + BATCH) for at in range(0, len(prompts), BATCH)]
         painted = [
-            self._paint(prompts[part], seeds[part], adapter, sampling, how) for part in parts
+            self._paint(prompts[part], seeds[part], adapter, settings, how) for part in parts
         ]
         return np.concatenate(painted)
 
@@ -123,18 +124,18 @@ class Model:
         prompts: Sequence[str],
         seeds: Sequence[int],
         adapter: Adapter | None,
-        sampling: Sampling,
+        settings: Sampling,
         how: Mapping[str, float],
     ) -> NDArray[np.uint8]:
         count = len(prompts)
         texts = self.prompts.encode([*prompts, *[""] * count])
-        steps = self._schedule(sampling.steps)
+        steps = self._schedule(settings.steps)
         noise = [torch.randn(LATENT, generator=torch.manual_seed(seed)) for seed in seeds]
         x = torch.cat(noise) * steps[0]
         for sigma, following in pairwise(steps):
             both = self.predict(torch.cat((x, x)), sigma, texts, adapter, **how)
             told, untold = both.split(count)
-            x = x + (following - sigma) * (untold + sampling.guidance * (told - untold))
+            x = x + (following - sigma) * (untold + settings.guidance * (told - untold))
         pixels = 255.0 * self.autoencoder["decoder"](x).permute(0, 2, 3, 1).numpy()
         return np.clip(pixels, 0, 255).astype(np.uint8)
 

@@ -18,9 +18,10 @@ else:
     import tomli as tomllib
 
 from ..errors import EvaluationError
-from ..painting.recipe import Base, graph, read_arm
+from ..painting.recipe import Base, graph, read_arm, trial_inputs
 from ..prompts import chosen_prompts
 from ..prompts.written import names_file
+from ..trial import Sampling
 from ..trial.checks import safe_folder
 from ..trial.seeds import chosen_seeds
 from . import places
@@ -132,19 +133,17 @@ def _graph(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         arguments.clip_type,
     )
     typed = arguments.prompts
-    settings = {
-        "name": name,
-        "prompts": Path(typed).name if names_file(typed) else typed,
-        "negative_prompt": arguments.negative,
-        "seeds": arguments.seeds,
-        "steps": arguments.steps,
-        "cfg": arguments.guidance,
-        "sampler_name": arguments.sampler,
-        "scheduler": arguments.scheduler,
-        "width": arguments.width,
-        "height": arguments.height,
-    }
-    return graph(base, [read_arm(text) for text in arguments.arm or ()], settings)
+    prompts = Path(typed).name if names_file(typed) else typed
+    sampling = Sampling(
+        arguments.sampler,
+        arguments.scheduler,
+        arguments.steps,
+        arguments.guidance,
+        arguments.width,
+        arguments.height,
+    )
+    inputs = trial_inputs(name, prompts, arguments.negative, arguments.seeds, sampling)
+    return graph(base, [read_arm(text) for text in arguments.arm or ()], inputs)
 
 
 def _configured(arguments: argparse.Namespace) -> argparse.Namespace:

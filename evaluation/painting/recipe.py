@@ -1,4 +1,4 @@
-"""What `evaluate.py paint` is told to compare, as the graph that SoftREPATrial stands in."""
+"""What is compared, as graphs: that of a whole trial with SoftREPATrial, that of one picture."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EvaluationError
+from ..trial import Sampling
 from ..trial.checks import safe_folder
 from ..trial.manifest import ARMS
 
 TRIAL = "trial"
-"""The node that paints."""
+"""The node that paints a trial."""
+PICTURE = "picture"
+"""The node that one picture comes from."""
 _PARTS = ("adapter", "lora")
 _NUMBERS = ("strength", "start", "end")
 _EXAMPLE = '"softrepa: adapter=x.safetensors strength=0.5 layers=0-4"'
@@ -95,10 +98,29 @@ def _value(arm: str, key: str, value: str) -> float | str:
     return number
 
 
+def trial_inputs(
+    name: str, prompts: str, negative: str, seeds: str, sampling: Sampling
+) -> dict[str, Any]:
+    """The inputs of the node `TRIAL` that are no links and name no arms."""
+    return {
+        "name": name,
+        "prompts": prompts,
+        "negative_prompt": negative,
+        "seeds": seeds,
+        "steps": sampling.steps,
+        "cfg": sampling.guidance,
+        "sampler_name": sampling.sampler,
+        "scheduler": sampling.scheduler,
+        "width": sampling.width,
+        "height": sampling.height,
+    }
+
+
 def graph(
     base: Base, arms: Sequence[ArmRecipe], settings: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """The graph in API format; its node `TRIAL` paints. settings: that node's other inputs.
+    """The graph in API format; its node `TRIAL` paints. settings: that node's other inputs, of
+    `trial_inputs`.
 
     Raises EvaluationError where the number of arms or their names are no good.
     """
@@ -117,6 +139,40 @@ def graph(
             inputs[f"text_{at}"] = arms_clip
     names = "\n".join(arm.name for arm in arms)
     nodes[TRIAL] = _node("SoftREPATrial", **inputs, **settings, arm_names=names)
+    return nodes
+
+
+def picture(
+    base: Base, arm: ArmRecipe, prompt: str, negative: str, seed: int, sampling: Sampling
+) -> dict[str, dict[str, Any]]:
+    """The graph in API format that paints one picture, the same as a trial's of these settings.
+
+    Its node `PICTURE` leaves a temporary file. It serves where each prompt has a seed of its own,
+    which a trial has not. Raises EvaluationError where base lacks a file.
+    """
+    nodes: dict[str, dict[str, Any]] = {}
+    model, clip, vae = _base(nodes, base)
+    model, clip = _arm(nodes, 1, arm, model, clip)
+    nodes["positive"] = _node("CLIPTextEncode", clip=clip, text=prompt)
+    nodes["negative"] = _node("CLIPTextEncode", clip=clip, text=negative)
+    # KSampler gives an empty latent the channels of its model.
+    size = {"width": sampling.width, "height": sampling.height}
+    nodes["latent"] = _node("EmptyLatentImage", **size, batch_size=1)
+    nodes["sampler"] = _node(
+        "KSampler",
+        model=model,
+        positive=["positive", 0],
+        negative=["negative", 0],
+        latent_image=["latent", 0],
+        seed=seed,
+        steps=sampling.steps,
+        cfg=sampling.guidance,
+        sampler_name=sampling.sampler,
+        scheduler=sampling.scheduler,
+        denoise=sampling.denoise,
+    )
+    nodes["decode"] = _node("VAEDecode", samples=["sampler", 0], vae=vae)
+    nodes[PICTURE] = _node("PreviewImage", images=["decode", 0])
     return nodes
 
 

@@ -76,7 +76,7 @@ def test_the_kept_adapter_acts_and_does_not_spoil(base: evaluate.Base):
     adapter = files.read(KEPT)
     application = injection.make_application(base.model.model, adapter, STRENGTHS["softrepa"])
     scenes = world.unswept_scenes(8)
-    sampling = evaluate.Sampling(steps=10)
+    sampling = evaluate.sampling(steps=10)
     prompts, seeds = [world.caption(scene) for scene in scenes], list(range(8))
     plain = evaluate.paint(base, prompts, seeds, sampling)
     patched = evaluate.paint(

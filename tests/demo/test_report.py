@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from comfyui_softrepa.demo import report, world
 from comfyui_softrepa.demo.comparison import Comparison, Pictures
-from comfyui_softrepa.demo.evaluate import Sampling
+from comfyui_softrepa.demo.evaluate import sampling
 from comfyui_softrepa.demo.world import Group, Scene
 from PIL import Image
 
@@ -23,7 +23,7 @@ def drawn(*scenes: Scene) -> np.ndarray:
 
 def test_the_table_counts_what_the_judge_saw(tmp_path: Path):
     comparison = Comparison(SCENES, drawn(WRONG, SCENES[1]), drawn(*SCENES))
-    table = report.write(tmp_path, comparison, Sampling(), tmp_path / "mine.safetensors", 0.5)
+    table = report.write(tmp_path, comparison, sampling(), tmp_path / "mine.safetensors", 0.5)
     rows = {row.split("|")[1].strip(): row for row in table.splitlines()[2:]}
     assert "| 50.0% (" in rows["all"] and "| 100.0% (" in rows["all"] and "| 1, 0 |" in rows["all"]
     assert "| 50.0% (" in rows["number"]
@@ -40,7 +40,7 @@ def test_the_table_counts_what_the_judge_saw(tmp_path: Path):
 def test_what_did_not_change_is_not_among_the_changed(tmp_path: Path):
     same = drawn(*SCENES)
     report.write(
-        tmp_path, Comparison(SCENES, same, same), Sampling(), tmp_path / "a.safetensors", 1.0
+        tmp_path, Comparison(SCENES, same, same), sampling(), tmp_path / "a.safetensors", 1.0
     )
     assert not (tmp_path / "changed.png").exists()
 
@@ -55,8 +55,8 @@ def test_a_prompt_of_the_training_folder_is_refused(told: Scene):
 def test_pictures_are_apart_by_what_made_them(tmp_path: Path):
     adapter = tmp_path / "adapter"
     adapter.write_bytes(b"one")
-    first = Pictures.of(tmp_path, adapter, Sampling())
-    assert first == Pictures.of(tmp_path, adapter, Sampling())
-    assert first != Pictures.of(tmp_path, adapter, Sampling(guidance=3.0))
+    first = Pictures.of(tmp_path, adapter, sampling())
+    assert first == Pictures.of(tmp_path, adapter, sampling())
+    assert first != Pictures.of(tmp_path, adapter, sampling(guidance=3.0))
     adapter.write_bytes(b"two")
-    assert first != Pictures.of(tmp_path, adapter, Sampling())
+    assert first != Pictures.of(tmp_path, adapter, sampling())

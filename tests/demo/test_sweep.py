@@ -17,7 +17,7 @@ from comfyui_softrepa.training.model.denoiser import Denoiser
 from comfyui_softrepa.training.objectives import OBJECTIVES
 from comfyui_softrepa.training.step.engine import Engine, prepare
 
-SAMPLING = evaluate.Sampling(steps=4)
+SAMPLING = evaluate.sampling(steps=4)
 
 
 @pytest.fixture(scope="module")

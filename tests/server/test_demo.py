@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,15 +11,16 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
+from comfyui_softrepa.evaluation.trial import Cell, Trial, open_trial
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = 12
 
 
-def run(comfyui: Path, output: Path) -> str:
+def run(comfyui: Path, output: Path, *more: str) -> str:
     command = [sys.executable, str(ROOT / "demo" / "run.py"), "--output", str(output),
-               "--pairs", "48", "--steps", "20", "--prompts", str(PROMPTS)]  # fmt: skip
+               "--pairs", "48", "--steps", "20", "--prompts", str(PROMPTS), *more]  # fmt: skip
     done = subprocess.run(
         command,
         check=True,
@@ -87,12 +89,39 @@ def test_no_prompt_of_the_evaluation_is_in_the_training_folder(output: Path):
         assert not trained & {world.caption(scene), world.caption(world.retold(scene))}
 
 
-def test_run_again_it_reuses_what_it_has(comfyui: Path, output: Path):
+def test_run_again_it_reuses_what_it_has_and_paints_a_trial_of_it(comfyui: Path, output: Path):
     pictures = (output / "pictures").rglob("*.png")
     kept = {file: file.stat().st_mtime_ns for file in pictures}
     assert len(kept) == 2 * PROMPTS + 3
     adapter = output / "comfyui/models/softrepa/softrepa_softrepa_demo.safetensors"
     written = adapter.stat().st_mtime_ns
-    assert "trained already" in run(comfyui, output)
+    said = run(comfyui, output, "--trial", "0")
+    assert "trained already" in said
     assert adapter.stat().st_mtime_ns == written
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    (folder,) = (output / "comfyui/output/softrepa/trials").iterdir()
+    assert f"painted them as a trial: {folder}" in said
+    check_trial(open_trial(folder), output, adapter)
+
+
+def check_trial(trial: Trial, output: Path, adapter: Path) -> None:
+    """It is whole, of these files, and its first prompt and seed are the demo's own first."""
+    manifest = trial.manifest
+    assert not trial.missing() and manifest.seeds == (0,)
+    scenes = world.unswept_scenes(PROMPTS)
+    assert [prompt.text for prompt in manifest.prompts] == [world.caption(s) for s in scenes]
+    bare, learned = manifest.arms
+    assert (bare.name, learned.name) == ("bare", "softrepa")
+    assert [model.kind for model in bare.models] == ["checkpoint"]
+    used = learned.models[-1]
+    assert used.sha256 == hashlib.sha256(adapter.read_bytes()).hexdigest()
+    assert used.strength == 0.5
+    name = f"{manifest.prompts[0].text.replace(' ', '_')}.0.png"
+    demos = {pixels(file) for file in (output / "pictures").glob(f"*/{name}")}
+    cells = [Cell(arm.name, manifest.prompts[0].id, 0) for arm in (bare, learned)]
+    painted = {pixels(trial.path(cell)) for cell in cells}
+    assert len(painted) == 2 and painted <= demos
+
+
+def pixels(file: Path) -> bytes:
+    return Image.open(file).convert("RGB").tobytes()

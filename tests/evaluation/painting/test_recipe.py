@@ -10,6 +10,7 @@ from comfyui_softrepa.evaluation.errors import EvaluationError, PromptsError, Tr
 from comfyui_softrepa.evaluation.painting import recipe
 from comfyui_softrepa.evaluation.painting.sources import graph as graphs
 from comfyui_softrepa.evaluation.prompts import chosen_prompts, suite
+from comfyui_softrepa.evaluation.trial import Sampling
 from comfyui_softrepa.evaluation.trial.seeds import chosen_seeds
 
 
@@ -44,6 +45,26 @@ def test_loras_chain_model_and_clip():
     assert trial["model_2"] == ["adapter_2_3", 0] and trial["text_2"] == ["lora_2_2", 1]
     assert made["lora_2_2"]["inputs"]["model"] == ["lora_2_1", 0]
     assert made["adapter_2_3"]["inputs"]["model"] == ["lora_2_2", 0]
+
+
+def test_one_picture_has_the_arm_that_a_trial_has():
+    base, arm = recipe.Base("x.safetensors"), recipe.read_arm("l: lora=a.pt adapter=c.pt start=0.2")
+    sampling = Sampling("euler", "simple", 7, 4.5, 64, 32, denoise=0.8)
+    made = recipe.picture(base, arm, "a cat", "a dog", 3, sampling)
+    of_trial = recipe.graph(base, [arm, recipe.read_arm("bare")], {})
+    shared = made.keys() & of_trial.keys()
+    assert {"checkpoint", "lora_1_1", "adapter_1_2", "adapter_1_2_file"} == shared
+    assert all(made[name] == of_trial[name] for name in shared)
+    sampler = made["sampler"]["inputs"]
+    assert sampler["model"] == of_trial[recipe.TRIAL]["inputs"]["model_1"]
+    assert made["positive"]["inputs"] == {"clip": ["lora_1_1", 1], "text": "a cat"}
+    assert made["negative"]["inputs"] == {"clip": ["lora_1_1", 1], "text": "a dog"}
+    assert (sampler["seed"], sampler["steps"], sampler["cfg"], sampler["denoise"]) == (
+        3,
+        7,
+        4.5,
+        0.8,
+    )
 
 
 def test_parts_apart_take_the_place_of_the_checkpoints():

@@ -1,0 +1,1 @@
+"""Pictures beside each other, for people to look at: Pillow alone."""
