@@ -4,6 +4,7 @@ export class Facts {
   #api
   #changed
   #known = new Map()
+  #old = new Set()
 
   /** changed: called when an answer has come. */
   constructor(api, changed) {
@@ -13,11 +14,14 @@ export class Facts {
 
   forget() {
     this.#known.clear()
+    this.#old.clear()
   }
 
-  /** Asks anew, for files change while the page is open; what is known stays until the answer. */
+  /** Files change while the page is open: what is shown is asked anew, and known until the answer
+   * is there. */
   renew() {
-    for (const address of this.#known.keys()) this.#load(address)
+    this.#old = new Set(this.#known.keys())
+    this.#changed()
   }
 
   /** The adapter's facts; {error} where it cannot be read; null while that is not known.
@@ -33,10 +37,9 @@ export class Facts {
 
   #ask(route, query) {
     const address = `/softrepa/${route}?${new URLSearchParams(query)}`
-    if (!this.#known.has(address)) {
-      this.#known.set(address, null)
-      this.#load(address)
-    }
+    if (!this.#known.has(address)) this.#known.set(address, null)
+    else if (!this.#old.delete(address)) return this.#known.get(address)
+    this.#load(address)
     return this.#known.get(address)
   }
 

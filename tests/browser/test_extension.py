@@ -56,6 +56,11 @@ def test_a_file_that_could_be_several_things_asks_for_a_choice(demo):
     assert demo.prompt()["2"]["inputs"]["architecture"] == "chroma"
     # The model is an SD3: both panels say so.
     expect(demo.page.locator(f".softrepa-controls {WARNING}")).to_contain_text("for Chroma")
+    # The console names the refusal of the file, and nothing else.
+    assert {where.rpartition("?")[2] for _, _, where in demo.complaints()} == {
+        "name=foreign.safetensors"
+    }
+    demo.messages.clear()
 
 
 def test_one_click_takes_the_recommended_strength(demo):
