@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,13 @@ def server(comfyui: Path, sd3_checkpoint: Path, tmp_path_factory: pytest.TempPat
     install_pack(base)
     with serve(comfyui, base) as running:
         yield running
+
+
+def pytest_collection_finish() -> None:
+    """`server` is ComfyUI's again: pytest gives the name to a folder of tests."""
+    if not hasattr(sys.modules.get("server"), "PromptServer"):
+        sys.modules.pop("server", None)
+        importlib.import_module("server")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,8 +31,8 @@ class SoftREPAMonitor(io.ComfyNode):
             display_name="SoftREPA Monitor",
             category="SoftREPA/evaluation",
             description="Scores the pictures of daily work and keeps the numbers with the hashes "
-            "of model, adapter and LoRAs, so that a report shows them over time and marks where "
-            "they shift. The pictures pass through, whatever happens to the scores.",
+            "of model, adapter and each LoRA, so that a report shows them over time and marks "
+            "where they shift. The pictures pass through, whatever happens to the scores.",
             inputs=[
                 io.Image.Input("image", tooltip="The pictures, which pass through as they are."),
                 io.String.Input(

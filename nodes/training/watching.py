@@ -13,7 +13,6 @@ from typing import Any
 import comfy.model_management
 import comfy.utils
 from PIL import Image
-from server import PromptServer
 
 EVENT = "softrepa.train"
 """Our message to the page: {node, step, steps, left, said, previews, curve: {loss, accuracy,
@@ -82,6 +81,9 @@ class Watch:
     def _send(self, step: int, left: float | None, said: str) -> None:
         """left: seconds, None while nothing is trained yet. said: the same in words."""
         self._sent, self._last = time.monotonic(), (step, left, said)
+        # Imported here: outside a server nothing else needs ComfyUI's.
+        from server import PromptServer
+
         server = getattr(PromptServer, "instance", None)
         if server is None:
             return  # nodes called as a library

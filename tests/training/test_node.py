@@ -18,8 +18,8 @@ from comfyui_softrepa.nodes.training import watching
 from comfyui_softrepa.nodes.training.dataset import SoftREPADataset
 from comfyui_softrepa.nodes.training.train import SoftREPATrain
 from comfyui_softrepa.nodes.training.wording import TrainingError
+from comfyui_softrepa.softrepa.hashing import content_hash
 from comfyui_softrepa.tests.training.conftest import COLOURS, write_pictures
-from comfyui_softrepa.training.model.model_files import content_hash
 from comfyui_softrepa.training.run import command
 from PIL import Image
 from safetensors.torch import load_file
