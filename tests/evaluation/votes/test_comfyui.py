@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,25 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def trials(server, untouched_trial: Path):
-    """The folder of trials, with one that can be voted on and one that cannot."""
+def place(server) -> Iterator[Path]:
+    """Where trials lie, empty: those that other tests left there lie elsewhere meanwhile."""
     folder = server.base / "output" / "softrepa" / "trials"
-    shutil.copytree(untouched_trial, folder / "good")
-    (folder / "bad").mkdir()
-    (folder / "bad" / "trial.json").write_text("{")
+    aside = folder.with_name("others")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.rename(aside)
+    folder.mkdir()
     yield folder
     shutil.rmtree(folder)
+    aside.rename(folder)
+
+
+@pytest.fixture
+def trials(place: Path, untouched_trial: Path) -> Path:
+    """The folder of trials, with one that can be voted on and one that cannot."""
+    shutil.copytree(untouched_trial, place / "good")
+    (place / "bad").mkdir()
+    (place / "bad" / "trial.json").write_text("{")
+    return place
 
 
 @pytest.fixture
@@ -100,5 +112,5 @@ def test_hostile_requests(server, trials, address):
     assert str(server.base) not in server.log.read_text().partition("elsewhere.example")[2]
 
 
-def test_without_trials_there_is_nothing_to_choose(server, address):
+def test_without_trials_there_is_nothing_to_choose(place, address):
     assert ask(address, "trials") == (200, [])
