@@ -16,8 +16,9 @@ from ..pilot.report import read_votes
 from ..report import analyse
 from ..report.across import Across, Side, compare_across, unpaired
 from ..report.analysis import Analysis, Comparison
+from ..report.tables import cell
 from ..report.texts import Texts
-from ..report.wording import Scale, p_value, percent
+from ..report.wording import UNKNOWN, Scale, p_value, percent
 from ..trial import Manifest
 from ..trial.files import write_whole
 from . import places
@@ -134,4 +135,4 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 def _cell(value: str) -> str:
     """As spreadsheets take it: no name that they would run as a formula."""
     number = value[:1] in "+-" and value[1:2].isdigit()
-    return f"'{value}" if value[:1] in tuple("=+-@") and not number and value != "-" else value
+    return value if number or value == UNKNOWN else cell(value)

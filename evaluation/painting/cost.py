@@ -10,9 +10,6 @@ from typing import Any
 
 import torch
 
-PAINTED = "painted.jsonl"
-"""The file of a trial that holds them, an object a picture."""
-
 
 @dataclass
 class Cost:

@@ -17,9 +17,9 @@ from PIL import Image
 
 from ..errors import TrialError
 from ..trial import Cell, Trial, records
-from ..trial.folder import LOCK
+from ..trial.folder import LOCK, PAINTED
 from .arms import Arm, Texts, check_texts
-from .cost import PAINTED, Cost, device_name, measured
+from .cost import Cost, device_name, measured
 from .picture import as_image, encode, sample
 
 AHEAD = 16

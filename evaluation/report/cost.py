@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..trial import Cell, Trial, records
+from ..trial.folder import PAINTED
 
-NAME = "painted.jsonl"
 SLOWEST = 1e7
 """Seconds of a picture that is believed."""
 LARGEST = 1 << 50
@@ -47,7 +47,7 @@ def costs(trial: Trial) -> tuple[Cost, ...]:
     """One for each arm and device, in the trial's order of arms; none where nothing was kept."""
     last: dict[Cell, Painted] = {}
     cells = set(trial.cells())
-    for entry in records.read(trial.folder / NAME):
+    for entry in records.read(trial.folder / PAINTED):
         painted = as_painted(entry)
         if painted and painted.cell in cells:
             # A picture that was painted anew counts as it is now, at its place in time.

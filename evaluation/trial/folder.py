@@ -15,6 +15,8 @@ from .manifest import Manifest, changed_files, decode, differences, read_bytes
 from .records import Score
 
 MANIFEST, PICTURES, SCORES, LOCK = "trial.json", "pictures", "scores.jsonl", ".lock"
+PAINTED = "painted.jsonl"
+"""What each picture cost, an object a picture."""
 
 
 @dataclass(frozen=True)

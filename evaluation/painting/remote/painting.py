@@ -17,12 +17,11 @@ from typing import Any
 from ...errors import EvaluationError
 from ...pilot import begin
 from ...trial import Cell, Manifest, Prompt, Trial, records
-from ...trial.folder import LOCK, MANIFEST, PICTURES
+from ...trial.folder import LOCK, MANIFEST, PAINTED, PICTURES
 from ...trial.manifest import decode
 from ..recipe import TRIAL
 from .api import Server
 
-PAINTED = "painted.jsonl"
 _UPLOADS = "softrepa"
 _PAUSE = 0.5
 """Seconds between looks."""
