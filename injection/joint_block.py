@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention_weight import WeighedKeys, lengthened, was_weighed, weigh
+from .attention_weight import WeighedKeys, was_weighed, with_more
 from .joint_sequence import JointSequence
 from .rows import follow_rows
 from .strength import between, is_full
@@ -68,10 +68,7 @@ class JointBlockPatch:
         count = self.tokens.shape[1]
         sequence = self.sequence or JointSequence()
         at, keys = sequence.place(text.shape[1], image.shape[1], self.append)
-        options = lengthened(options, count, at)
-        if not weighed:
-            return options
-        return weigh(options, (WeighedKeys(at, count, self.strength),), keys + count)
+        return with_more(options, WeighedKeys(at, count, self.strength), keys, weighed)
 
     def _previous(
         self, extra: dict[str, Any], others: dict[str, Any]

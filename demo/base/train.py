@@ -46,7 +46,7 @@ FLAT = 0.45
 RATE = 1.5e-3
 WARMUP = 100
 AVERAGE = 0.998
-KEEP = 250
+KEEP = 100
 """Steps between two states that are put down."""
 
 
