@@ -32,10 +32,11 @@ _NOTHING = -1e4
 class WeighedKeys:
     """Keys start ... start + count of an attention, and how often each of them counts.
 
-    weight: a number above 0, or a tensor of no dimensions.
+    start: a number, or (B,) of them, one a sample. weight: a number from 0 on, or a tensor of no
+    dimensions.
     """
 
-    start: int
+    start: int | Tensor
     count: int
     weight: float | Tensor
 
@@ -55,17 +56,22 @@ class AttentionWeights:
     met: list[int]
 
     def bias(self, query: Tensor) -> Tensor:
-        """(1, 1, 1, length), what is added to the scores, in the query's dtype."""
-        row = query.new_zeros(self.length, dtype=torch.float32)
+        """(1 or B, 1, 1, length), what is added to the scores, in the query's dtype."""
+        row = query.new_zeros(1, self.length, dtype=torch.float32)
         for keys in self.keys:
-            row[keys.start : keys.start + keys.count] = _logarithm(keys.weight)
-        return row.to(query.dtype)[None, None, None]
+            added = _logarithm(keys.weight)
+            if isinstance(keys.start, Tensor):
+                behind = torch.arange(self.length, device=row.device) - keys.start.unsqueeze(1)
+                row = torch.where((behind >= 0) & (behind < keys.count), added, row)
+            else:
+                row[:, keys.start : keys.start + keys.count] = added
+        return row.to(query.dtype)[:, None, None]
 
 
 def _logarithm(weight: float | Tensor) -> float | Tensor:
     if isinstance(weight, Tensor):
         return weight.float().clamp_min(0.0).log().clamp_min(_NOTHING)
-    return math.log(weight)
+    return math.log(weight) if weight > 0.0 else _NOTHING
 
 
 def weigh(options: Mapping[str, Any], keys: tuple[WeighedKeys, ...], length: int) -> dict[str, Any]:
@@ -82,14 +88,31 @@ def weigh(options: Mapping[str, Any], keys: tuple[WeighedKeys, ...], length: int
 
 
 def lengthened(options: Mapping[str, Any], count: int, at: int) -> Mapping[str, Any]:
-    """The options for a call with `count` keys more, put before key number `at`."""
+    """The options for a call with `count` keys more, put before key number `at`.
+
+    Keys that start elsewhere in each sample keep their places: they have to stand before it.
+    """
     there = options.get(WEIGHTS)
     if there is None:
         return options
     keys = tuple(
-        replace(each, start=each.start + count) if each.start >= at else each for each in there.keys
+        replace(each, start=each.start + count)
+        if not isinstance(each.start, Tensor) and each.start >= at
+        else each
+        for each in there.keys
     )
     return {**options, WEIGHTS: replace(there, keys=keys, length=there.length + count)}
+
+
+def with_more(
+    options: Mapping[str, Any], more: WeighedKeys, length: int, weighed: bool
+) -> Mapping[str, Any]:
+    """The options for a call with these keys more, whether they are weighed or not.
+
+    length: keys that are there without them.
+    """
+    options = lengthened(options, more.count, more.start)
+    return weigh(options, (more,), length + more.count) if weighed else options
 
 
 def was_weighed(options: Mapping[str, Any]) -> bool:

@@ -7,6 +7,9 @@ what is in 0 ... 1 already, and so always takes bucket 0.)
 Both texts end in rows of zeros, up to 512 in all, and attention looks at them: tokens are written
 over zeros, right after the text or at the end. Newer cores have a patch point for that; where there
 is none, and where a block runs with and without the tokens, its cross-attention has hooks.
+
+As weights in attention a strength s lets each token count s times, and the rows that they took the
+place of 1 - s times (not at all above 1), so that 0 is the model here too.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
+from ..attention_weight import WeighedKeys, lengthened, weigh, with_more
 from ..block_hooks import Arguments, add_hooks
 from ..rows import follow_rows
 from ..strength import is_full
@@ -31,6 +35,9 @@ NAME = "anima"
 bucket = bucket_of_sigma
 PADDED = 512
 """Rows that ComfyUI fills a context up to. A longer one is all text."""
+_DISPLACED = "softrepa_displaced"
+"""In the options of one call: how many rows stand behind the context because tokens that are
+weighed took their places."""
 
 _HAS_PATCHES = "transformer_options" in inspect.signature(Attention.compute_qkv).parameters
 
@@ -64,7 +71,7 @@ def add_patches(
 ) -> None:
     at_end = adapter.placement == "end_of_sequence"
     patches = {
-        int(name): ContextPatch(tokens[:, block.row], block.strength, at_end)
+        int(name): ContextPatch(tokens[:, block.row], block.strength, at_end, block.in_attention)
         for name, block in blocks.items()
     }
     partial = not all(is_full(block.strength) for block in blocks.values())
@@ -88,27 +95,71 @@ class ContextPatch:
     tokens: Tensor
     strength: float | Tensor
     at_end: bool
+    in_attention: bool = False
 
-    def written(self, context: Tensor, queries: int, chunks: Any) -> Tensor:
+    def written(self, context: Tensor, queries: int, options: Mapping[str, Any]) -> Tensor:
         """context: (B, S, W). Returns (B, S, W), or K rows more where the context is all text."""
-        tokens = follow_rows(self.tokens, queries, context.shape[0], chunks).to(context)
-        count = tokens.shape[1]
+        context, behind = _apart(context, options)
+        at = self._places(context)
+        tokens = self._following(context, queries, options)
+        return torch.cat((_put(context, tokens, at), behind), dim=1)
+
+    def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        picture, given, *others = args
+        options = kwargs.get("transformer_options") or {}
+        context, behind = _apart(given, options)
+        tokens = self._following(context, picture.shape[0], options)
+        at, count, whole = self._places(context), tokens.shape[1], given.shape[1]
+        weighed = self.in_attention and not is_full(self.strength)
+        if at is None:
+            more = WeighedKeys(context.shape[1], count, self.strength)
+            options = with_more(options, more, whole, weighed)
+        elif weighed:
+            rest = 1.0 - self.strength
+            rest = rest.clamp_min(0.0) if isinstance(rest, Tensor) else max(rest, 0.0)
+            keys = (
+                WeighedKeys(at[:, 0], count, self.strength),
+                WeighedKeys(whole, count, rest),
+            )
+            options = weigh(lengthened(options, count, whole), keys, whole + count)
+            options[_DISPLACED] = behind.shape[1] + count
+            behind = torch.cat((behind, context.gather(1, _wide(at, context))), dim=1)
+        longer = torch.cat((_put(context, tokens, at), behind), dim=1)
+        return (picture, longer, *others), {**kwargs, "transformer_options": options}
+
+    def _following(self, context: Tensor, queries: int, options: Mapping[str, Any]) -> Tensor:
+        chunks = options.get("cond_or_uncond") or ()
+        return follow_rows(self.tokens, queries, context.shape[0], chunks).to(context)
+
+    def _places(self, context: Tensor) -> Tensor | None:
+        """Where the tokens are written, (B, K); None where they follow the context."""
+        count = self.tokens.shape[1]
         if context.shape[1] > PADDED or context.shape[1] < count:
-            return torch.cat((context, tokens), dim=1)
+            return None
         begin, end = _padding(context)
         last = (end - count).clamp(min=0)
         # Where the text leaves less than K rows of padding, its own last rows give way.
         start = last if self.at_end else torch.minimum(begin, last)
-        at = start.unsqueeze(1) + torch.arange(count, device=context.device)
-        return context.scatter(1, at.unsqueeze(-1).expand_as(tokens), tokens)
-
-    def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        picture, context, *others = args
-        chunks = (kwargs.get("transformer_options") or {}).get("cond_or_uncond") or ()
-        return (picture, self.written(context, picture.shape[0], chunks), *others), kwargs
+        return start.unsqueeze(1) + torch.arange(count, device=context.device)
 
     def cut(self, output: Tensor) -> Tensor:
         return output
+
+
+def _apart(context: Tensor, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """The context, and the rows behind it that have lost their places."""
+    own = context.shape[1] - options.get(_DISPLACED, 0)
+    return context[:, :own], context[:, own:]
+
+
+def _put(context: Tensor, tokens: Tensor, at: Tensor | None) -> Tensor:
+    if at is None:
+        return torch.cat((context, tokens), dim=1)
+    return context.scatter(1, _wide(at, tokens), tokens)
+
+
+def _wide(at: Tensor, rows: Tensor) -> Tensor:
+    return at.unsqueeze(-1).expand(-1, -1, rows.shape[-1])
 
 
 def _padding(context: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,8 +188,7 @@ class ContextPatches:
         patch = self.patches.get(extra_options.get("block_index"))
         if patch is None:
             return {}
-        chunks = extra_options.get("cond_or_uncond") or ()
-        written = patch.written(key, query.shape[0], chunks)
+        written = patch.written(key, query.shape[0], extra_options)
         if value is not key:
-            value = patch.written(value, query.shape[0], chunks)
+            value = patch.written(value, query.shape[0], extra_options)
         return {"k": written, "v": written if value is key else value}
