@@ -111,13 +111,14 @@ class Attend:
         """One sample after this step's moves. Its gradient is taken in the network's own scale."""
         model, sigma = guider.inner_model, sigma.clone()
         scale = model.model_sampling.calculate_input(sigma, torch.ones_like(x)).reciprocal()
-        latent = x.clone() / scale
+        begun = latent = x.clone() / scale
 
         def look(latent: Tensor) -> tuple[float, Tensor | None]:
             throw_exception_if_processing_interrupted()
             return with_little_memory(
                 lambda: self._gradient(guider, latent, scale, sigma, options),
                 model.diffusion_model,
+                options["transformer_options"],
             )
 
         loss, gradient = look(latent)
@@ -128,7 +129,7 @@ class Attend:
                 loss, gradient = look(latent)
                 if reached:
                     break
-        return _after(latent, size, gradient) * scale
+        return x + (_after(latent, size, gradient) - begun) * scale
 
     def _gradient(
         self, guider: Any, latent: Tensor, scale: Tensor, sigma: Tensor, options: dict[str, Any]

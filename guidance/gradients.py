@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import allow_mutation_on_saved_tensors, saved_tensors_hooks
 
 from ..injection.inference_weights import replace_inference_tensors
 
 T = TypeVar("T")
+
+_WRITING = ("input_block_patch", "input_block_patch_after_skip", "output_block_patch")
+"""Patches of which some (FreeU) write into what a backward pass needs; to allow for that takes
+time."""
 
 
 @contextmanager
@@ -32,11 +37,18 @@ def gradients(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
                 each.requires_grad_(True)
 
 
-def with_little_memory(compute: Callable[[], T], model: torch.nn.Module) -> T:
-    """What `compute` gives. Where the device's memory is too small for it, it is computed again
-    with what the backward pass needs kept in the computer's own memory."""
+def with_little_memory(
+    compute: Callable[[], T], model: torch.nn.Module, options: Mapping[str, Any]
+) -> T:
+    """What `compute` gives, a forward and a backward pass under these `transformer_options`.
+
+    Where the device's memory is too small for it, it is computed again with what the backward pass
+    needs kept in the computer's own memory.
+    """
+    written = any(options.get("patches", {}).get(name) for name in _WRITING)
     try:
-        return compute()
+        with allow_mutation_on_saved_tensors() if written else nullcontext():
+            return compute()
     except torch.cuda.OutOfMemoryError:
         pass  # outside of the handler, which holds on to what filled the memory
     torch.cuda.empty_cache()
@@ -57,5 +69,5 @@ def _saved_elsewhere(model: torch.nn.Module) -> Iterator[None]:
         device, tensor = packed
         return tensor.to(device)
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+    with saved_tensors_hooks(pack, unpack):
         yield

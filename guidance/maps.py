@@ -189,13 +189,17 @@ def attention_map(
 
 
 def options_for(model_options: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:
-    """A copy of a sampler's model options under which a call is recorded."""
+    """A copy of a sampler's model options under which a call is recorded.
+
+    Without what other packs wrap around whole calls (DeepCache): they count calls, or give an
+    earlier call's output, and this call is left in its midst.
+    """
     options = {**model_options.get("transformer_options", {}), RECORDER: recorder}
     wrappers = {kind: dict(by_key) for kind, by_key in options.get("wrappers", {}).items()}
     around = wrappers.setdefault(WrappersMP.APPLY_MODEL, {})
-    # A compiled network cannot be left in its midst.
-    around.pop("torch.compile", None)
+    around.pop("torch.compile", None)  # a compiled network cannot be left
     around.pop(RECORDER, None)
     around[RECORDER] = [recording]
     options["wrappers"] = wrappers
-    return {**model_options, "transformer_options": options}
+    kept = {key: each for key, each in model_options.items() if key != "model_function_wrapper"}
+    return {**kept, "transformer_options": options}

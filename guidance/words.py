@@ -56,7 +56,7 @@ _NO_VERBS = _words(
 
 _WEIGHT = re.compile(r":\s*[\d.]+\s*(?=\))")
 _EMBEDDING = re.compile(r"\bembedding:\S+")
-_PARTS = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|\d+|[^\w\s()\[\]\\]")
+_PARTS = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*|[^\w\s()\[\]\\]")
 
 
 def subjects_of(prompt: str) -> tuple[Subject, ...]:
@@ -81,7 +81,7 @@ def subjects_of(prompt: str) -> tuple[Subject, ...]:
         if word in _DETERMINERS or word.isdigit():
             close()
             opened, said = True, False
-        elif word in _COPULAS or word in _ENDS or not word[0].isalnum():
+        elif word in _COPULAS or word in _ENDS or not word[0].isalpha():
             close()
             # "red and white" and "red, white" go on describing what "is" was said of.
             said = word in _COPULAS or (said and word in {"and", ","})
@@ -107,9 +107,7 @@ def parse_words(text: str) -> tuple[Subject, ...]:
         if words:
             subjects.append(Subject(words[-1], tuple(words[:-1])))
     if not subjects:
-        raise GuidanceError(
-            "words holds none: write some of the prompt's, as in cat, dog."
-        )
+        raise GuidanceError("words holds none: write some of the prompt's, as in cat, dog.")
     return tuple(subjects)
 
 

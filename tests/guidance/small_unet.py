@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import comfy.model_patcher
+import comfy.sample
 import comfy.supported_models
 import torch
 from comfy.sd1_clip import SD1Tokenizer
@@ -79,3 +80,25 @@ class Clip:
 @functools.cache
 def _tokenizer() -> SD1Tokenizer:
     return SD1Tokenizer()
+
+
+def sample(model: Any, clip: Clip, side: int = 16, **changes: Any) -> Tensor:
+    """Latents as KSampler gives them. changes: text, positive, negative, batch, steps, cfg, seed,
+    sampler, mask."""
+    batch, seed = changes.get("batch", 1), changes.get("seed", 3)
+    latent = torch.zeros(batch, 4, side, side)
+    positive = changes.get("positive") or clip.prompt(changes.get("text", PROMPT))
+    return comfy.sample.sample(
+        model,
+        changes.get("noise", comfy.sample.prepare_noise(latent, seed)),
+        changes.get("steps", 4),
+        changes.get("cfg", 4.0),
+        changes.get("sampler", "euler"),
+        "normal",
+        positive,
+        changes.get("negative") or clip.prompt("blurred"),
+        latent,
+        noise_mask=changes.get("mask"),
+        disable_pbar=True,
+        seed=seed,
+    )
