@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ...injection.inference_weights import replace_inference_tensors
 from ..errors import BadInput
 from ..settings.values import PRECISIONS
 
@@ -75,7 +76,7 @@ class Denoiser:
         import comfy.model_management
 
         comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)
-        _replace_inference_tensors(self.model)
+        replace_inference_tensors(self.model)
         self.model.requires_grad_(False)
         self.sigmas = self.sampling.sigmas.to(self.device)
         if self._uniform and self.kind == "flow":
@@ -147,23 +148,6 @@ class Denoiser:
         if self.autocast_dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
-
-
-def _replace_inference_tensors(model: torch.nn.Module) -> None:
-    """Equal weights in place of those made under `torch.inference_mode`, as ComfyUI's nodes make
-    them, which no backward pass can go through; one at a time, so that memory holds one twice."""
-    known: dict[int, Tensor] = {}
-    for module in model.modules():
-        for named in (module._parameters, module._buffers):
-            for name, tensor in named.items():
-                if tensor is None or not tensor.is_inference():
-                    continue
-                if id(tensor) not in known:
-                    own = tensor.detach().clone()
-                    if isinstance(tensor, torch.nn.Parameter):
-                        own = torch.nn.Parameter(own, requires_grad=False)
-                    known[id(tensor)] = own
-                named[name] = known[id(tensor)]
 
 
 def _prediction_kind(model: torch.nn.Module) -> str:
