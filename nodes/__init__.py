@@ -10,6 +10,7 @@ from .apply import SoftREPAApply
 from .apply_conditioning import SoftREPAApplyConditioning
 from .blend import SoftREPABlend
 from .evaluation import EVALUATION_NODES
+from .flow_edit import SoftREPAFlowEdit
 from .info import SoftREPAInfo
 from .loader import SoftREPALoader
 from .routes import register_routes
@@ -25,6 +26,7 @@ NODES: list[type[io.ComfyNode]] = [
     SoftREPABlend,
     SoftREPASave,
     SoftREPAInfo,
+    SoftREPAFlowEdit,
     *EVALUATION_NODES,
     *TRAINING_NODES,
 ]
