@@ -1,8 +1,19 @@
 """Images with captions: finding them, reading them, and making captions that are nearly right."""
 
 from .buckets import Plan, plan
+from .comparisons import Set, alone, compared
 from .pairs import Pair, find
 from .pictures.framing import Framing
 from .report import Report
 
-__all__ = ["Framing", "Pair", "Plan", "Report", "find", "plan"]
+__all__ = [
+    "Framing",
+    "Pair",
+    "Plan",
+    "Report",
+    "Set",
+    "alone",
+    "compared",
+    "find",
+    "plan",
+]

@@ -21,12 +21,14 @@ class Pair:
     """An image, the captions that are true of it, and near ones that are not (`name.neg.txt`).
 
     size: (width, height) of the upright picture; None where it has not been looked at.
+    worse: pictures of the same captions that this one is better than.
     """
 
     image: Path
     captions: tuple[str, ...]
     negatives: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
+    worse: tuple[Path, ...] = ()
 
 
 def find(folder: Path, known: Known | None = None) -> tuple[list[Pair], Report]:
@@ -47,9 +49,10 @@ def find(folder: Path, known: Known | None = None) -> tuple[list[Pair], Report]:
     if not listing.images:
         raise refusal.no_images(listing)
     gathered = gather(listing)
-    captioned = [path for path in listing.images if path in gathered.captions]
-    looks = (known or Known()).looks(captioned)
-    pairs = _pairs(listing.images, gathered, looks)
+    captioned = [path for path in gathered.own if path in gathered.captions]
+    worse = [path for image in captioned for path in gathered.worse.get(image, ())]
+    looks = (known or Known()).looks(list(dict.fromkeys([*captioned, *worse])))
+    pairs = _pairs(gathered, looks)
     report = _report(pairs, gathered, looks)
     if not pairs:
         raise refusal.no_pairs(folder, gathered, report)
@@ -76,16 +79,18 @@ def _existing(folder: Path) -> Path:
     return expanded
 
 
-def _pairs(images: list[Path], gathered: Gathered, looks: dict[Path, Look | str]) -> list[Pair]:
+def _pairs(gathered: Gathered, looks: dict[Path, Look | str]) -> list[Pair]:
     pairs = []
-    for image in images:
+    for image in gathered.own:
         look = looks.get(image)
         own = sources.clean(gathered.captions.get(image, ()))
         if own and isinstance(look, Look):
             # A line that is also a caption of the image is true of it, whatever the file's name.
             wrong = (line for line in sources.clean(gathered.negatives.get(image, ())))
             negatives = tuple(line for line in wrong if line not in own)
-            pairs.append(Pair(image, own, negatives, (look.width, look.height)))
+            worse = gathered.worse.get(image, ())
+            worse = tuple(path for path in worse if isinstance(looks[path], Look))
+            pairs.append(Pair(image, own, negatives, (look.width, look.height), worse))
     return pairs
 
 
@@ -103,7 +108,7 @@ def _report(pairs: list[Pair], gathered: Gathered, looks: dict[Path, Look | str]
         duplicates=total - len(counts),
         uncaptioned=tuple(
             image
-            for image in listing.images
+            for image in gathered.own
             if image not in gathered.captions and image not in gathered.lost
         ),
         imageless=tuple(gathered.imageless),
@@ -113,4 +118,5 @@ def _report(pairs: list[Pair], gathered: Gathered, looks: dict[Path, Look | str]
         passed_over=tuple(gathered.passed_over),
         notes=(*gathered.notes, *notes),
         others=dict(listing.others),
+        compared=sum(len(pair.worse) for pair in pairs),
     )

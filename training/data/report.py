@@ -28,7 +28,8 @@ class Report:
     `sources` counts the images by where their captions stand; `passed_over` names captions that an
     image has besides, in a place that comes later. `notes` are the smaller things, one a line:
     what was read though it was not written as it should be.
-    `others` counts files that are neither pictures nor captions, by suffix.
+    `others` counts files that are neither pictures nor captions, by suffix. `compared`: pictures
+    beside a better one, which are none of the pairs.
     """
 
     pairs: int
@@ -42,6 +43,7 @@ class Report:
     passed_over: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)
+    compared: int = 0
 
     def __str__(self) -> str:
         lines = [f"pairs found: {self.pairs} images with {self.captions} captions"]
@@ -64,6 +66,8 @@ class Report:
         if self.unsupported:
             path, remedy = self.unsupported[0]
             lines.append(f"  the first: {path.name}: {remedy}")
+        if self.compared:
+            lines.append(f"worse pictures beside a better one: {self.compared}")
         if len(self.sources) > 1:
             lines.append(f"images by where their captions stand: {listed(self.sources)}")
         return "\n".join(map(printable, lines))

@@ -15,7 +15,7 @@ from ..data.known import Known
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
 from ..model.joint_blocks import training_options
-from ..settings.values import Settings
+from ..settings.values import Settings, compares
 from ..step.processes import Processes
 from ..step.validation import split
 from .output import previous
@@ -33,7 +33,7 @@ class Prepared:
     settings: Settings
     output: Output
     labels: dict[str, str]
-    pairs: Sequence[data.Pair]
+    set: data.Set
     patcher: Any
     encoder: comfy_model.Encoder
     known: Known
@@ -45,6 +45,11 @@ class Prepared:
     def done(self) -> bool:
         """Whether the adapter is there already, of these very settings and as many steps."""
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
+
+    @property
+    def pairs(self) -> Sequence[data.Pair]:
+        """All that the cache holds: those to train on, then what these are compared with."""
+        return self.set.pairs
 
     @functools.cached_property
     def images(self) -> list[str]:
@@ -61,7 +66,7 @@ class Prepared:
             "layers": ",".join(design.chosen_layers(settings, model)),
             "placement": design.placement(settings, architecture),
             **self.encoder.files.described(),
-            "pairs": len(self.pairs),
+            "pairs": self.set.own,
             "dataset": keys.of_run(self.encoder.identity, self.pairs, self.images, self.further),
         }
 
@@ -69,10 +74,11 @@ class Prepared:
     def plan(self) -> data.Plan:
         """How every picture is framed. Raises BadInput where the resolution cannot be."""
         settings = self.settings
-        training, held_out = split(len(self.pairs), settings.val_fraction, settings.seed)
+        training, held_out = split(self.set.own, settings.val_fraction, settings.seed)
         sampled = settings.latents == "sampled"
         framing = data.Framing(settings.resolution, settings.buckets, sampled=sampled)
-        return data.plan(self.pairs, framing, training, held_out, settings.batch_size)
+        size, follows = settings.batch_size, self.set.follows
+        return data.plan(self.pairs, framing, training, held_out, size, follows)
 
     @property
     def framing(self) -> data.Framing:
@@ -110,7 +116,9 @@ def prepare(
         report.show()
         if progress.step == 0:
             report.write(output.data_report)
-    _check_sizes(settings, len(pairs))
+    pictures = compares(settings.objective) == "pictures"
+    chosen_set = data.compared(pairs) if pictures else data.alone(pairs)
+    _check_sizes(settings, chosen_set.own)
     patcher = base.load()
     hard = {}
     if settings.hard_captions:
@@ -118,7 +126,7 @@ def prepare(
         hard = chosen(captions, settings.hard_captions, settings.seed, words)
     encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(
-        settings, output, given, pairs, patcher, encoder, known, hard, progress, auto
+        settings, output, given, chosen_set, patcher, encoder, known, hard, progress, auto
     )
     if prepared.plan.crops and processes.first:
         print(prepared.plan)

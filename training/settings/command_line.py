@@ -11,8 +11,8 @@ from ..data.reading.text_files import read_toml
 from ..errors import BadInput
 from .flags import Parser, parser
 from .paths import expanded
-from .recipes import OF_OBJECTIVE, RECIPES
-from .values import Settings, flag
+from .recipes import OF_CAPTIONS, OF_OBJECTIVE, flags_of
+from .values import Settings, compares, flag
 
 _PROSE = ("title", "description", "author")
 _ESCAPED = "\b\t\n\f\r\x1b"
@@ -46,6 +46,7 @@ def read_settings(arguments: list[str]) -> Settings:
         raise BadInput("--patience counts validations: hold some pairs out by --val-fraction.")
     if given["wandb"] and importlib.util.find_spec("wandb") is None:
         raise BadInput("--wandb: Weights & Biases is not installed (pip install wandb).")
+    _check_compared(given)
     if given["resume"] and given["overwrite"]:
         raise BadInput("--resume goes on with a run and --overwrite starts it anew: give one.")
     return Settings.of(given)
@@ -53,18 +54,31 @@ def read_settings(arguments: list[str]) -> Settings:
 
 def _with_recipe(made: Parser, recipe: str, arguments: list[str]) -> dict[str, Any]:
     """The flags of a recipe, and those that were given over them; `recipe` tells of both."""
-    given = vars(made.parse_args([*RECIPES[recipe], *arguments]))
+    chosen = flags_of(recipe, compares(made.parse_args(arguments).objective))
+    given = vars(made.parse_args([*chosen, *arguments]))
     objective = OF_OBJECTIVE.get(recipe)
     if objective and given["objective"] != objective:
         raise BadInput(
             f"--recipe {recipe} is of --objective {objective}: nobody has published the other's "
             "settings; leave --recipe out."
         )
-    alone = vars(made.parse_args([*RECIPES[recipe], "--data=.", f"--recipe={recipe}"]))
-    names = [each.partition("=")[0].removeprefix("--") for each in RECIPES[recipe]]
+    alone = vars(made.parse_args([*chosen, "--data=.", f"--recipe={recipe}"]))
+    names = [each.partition("=")[0].removeprefix("--") for each in chosen]
     names = [name.removeprefix("no-").replace("-", "_") for name in names]
     others = [f"{flag(name)} {given[name]}" for name in names if given[name] != alone[name]]
     return {**given, "recipe": f"{recipe}, with {', '.join(others)}" if others else recipe}
+
+
+def _check_compared(given: dict[str, Any]) -> None:
+    """Raises BadInput for flags on captions where the objective compares pictures."""
+    if compares(given["objective"]) == "captions":
+        return
+    for name in OF_CAPTIONS:
+        if given[name.replace("-", "_")]:
+            raise BadInput(
+                f"--{name} is of objectives that tell captions apart, and --objective "
+                f"{given['objective']} compares pictures: leave it out."
+            )
 
 
 def _config_of(arguments: list[str]) -> Path | None:

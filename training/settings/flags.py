@@ -15,9 +15,9 @@ from .recipes import RECIPES
 from .values import PRECISIONS, flag
 
 DESCRIPTION = """\
-Trains soft text tokens (SoftREPA, AGSM) for a checkpoint that your ComfyUI loads, from a folder of
-images with captions. Defaults marked "by model" are the papers' for the checkpoint's family.
-training/README.md is the guide: how much data, which settings, what goes wrong.
+Trains soft text tokens (SoftREPA, AGSM, DPO) for a checkpoint that your ComfyUI loads, from a
+folder of images with captions. Defaults marked "by model" are the papers' for the checkpoint's
+family. training/README.md is the guide: how much data, which settings, what goes wrong.
 """
 EPILOG = """\
 beside the adapter:

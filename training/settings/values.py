@@ -147,7 +147,10 @@ class Settings:
 
     @property
     def row(self) -> int:
-        """Predictions that one image takes: under its own caption and its negatives."""
+        """Predictions that one image takes: under its own caption and its negatives; or that it and
+        a worse one take."""
+        if compares(self.objective) == "pictures":
+            return 2
         most = self.batch_size - 1
         return 1 + (most if self.negatives is None else self.negatives)
 
@@ -165,6 +168,11 @@ class Settings:
         named = {key: value for key, value in asdict(self).items() if key not in _FREE_TO_CHANGE}
         named |= named.pop("hyperparameters")
         return {key: str(v) if isinstance(v, Path) else v for key, v in named.items()}
+
+
+def compares(objective: str) -> str:
+    """What an objective compares by its name: captions or pictures."""
+    return OBJECTIVES[objective].COMPARES
 
 
 def flag(name: str) -> str:

@@ -36,6 +36,8 @@ class Batch:
     its own comes first, captions equal to it are left out. images: indices into the cache.
     timestep: entry of the model's schedule. noise: (1, C, h, w), shared by all images. replayed:
     for each image, which places of its candidates, other than 0, have a gradient; None for all.
+    worse: where pictures are compared, for each image one that is worse; both of its candidates are
+    then its own caption.
     """
 
     images: tuple[int, ...]
@@ -44,6 +46,7 @@ class Batch:
     timestep: int
     noise: Tensor
     replayed: tuple[tuple[int, ...], ...] | None = None
+    worse: tuple[int, ...] = ()
 
     @property
     def negatives(self) -> int:
@@ -62,6 +65,7 @@ class Batches:
     row's negatives, 0 ... 1, that are hard captions of its own caption (as far as there are any).
     negatives: a row has this many, drawn anew each step from all it could have; None for all.
     replay: so many of them, drawn evenly, have a gradient; None for all.
+    worse: where pictures are compared, the images that are worse than each.
     Raises BadInput where there are fewer images than a batch has, or one is alone in its shape.
     """
 
@@ -75,6 +79,7 @@ class Batches:
     hard_captions: HardCaptions | None = None
     negatives: int | None = None
     replay: int | None = None
+    worse: Mapping[int, Sequence[int]] | None = None
     _kept: dict[int, list[list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +110,8 @@ class Batches:
         """A batch of these images at this timestep; `purpose` names its captions and noise."""
         rng = python_random(self.seed, "captions", *purpose)
         own = [rng.choice(list(self.cache.captions(image))) for image in images]
+        if self.worse is not None:
+            return self._compared(images, own, timestep, purpose)
         index: dict[str, int] = {}
         candidates = []
         for row, (image, caption) in enumerate(zip(images, own, strict=True)):
@@ -117,13 +124,31 @@ class Batches:
             candidates.append(
                 tuple(index.setdefault(name, len(index)) for name in (caption, *names))
             )
-        shape = (1, *self.shapes[images[0]])
-        noise = torch.randn(shape, generator=torch_generator(self.seed, "noise", *purpose))
+        noise = self._noise(images, purpose)
         replayed = None
         if self.replay is not None:
             draw = python_random(self.seed, "replay", *purpose)
             replayed = tuple(self._replayed(len(row), draw) for row in candidates)
         return Batch(tuple(images), tuple(index), tuple(candidates), timestep, noise, replayed)
+
+    def _compared(
+        self,
+        images: Sequence[int],
+        captions: Sequence[str],
+        timestep: int,
+        purpose: tuple[str | int, ...],
+    ) -> Batch:
+        """The batch of these images and, for each, one that is worse under the same caption."""
+        rng = python_random(self.seed, "worse", *purpose)
+        worse = tuple(rng.choice(list(self.worse[image])) for image in images)
+        names = tuple(dict.fromkeys(captions))
+        candidates = tuple((names.index(caption),) * 2 for caption in captions)
+        noise = self._noise(images, purpose)
+        return Batch(tuple(images), names, candidates, timestep, noise, worse=worse)
+
+    def _noise(self, images: Sequence[int], purpose: tuple[str | int, ...]) -> Tensor:
+        shape = (1, *self.shapes[images[0]])
+        return torch.randn(shape, generator=torch_generator(self.seed, "noise", *purpose))
 
     def _replayed(self, count: int, rng: random.Random) -> tuple[int, ...]:
         return tuple(sorted(rng.sample(range(1, count), min(self.replay, count - 1))))
