@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...injection import Application, make_application, model_options
+from ...injection import Application, make_application
 from ..model.denoiser import Denoiser
+from ..model.graph.options import with_adapter
 from ..model.soft_tokens import SoftTokens
 from ..objectives import Objective, Regression, Row, mean_squared_error
 from .task import Pair, Task, assembled, groups, micro_batches, prepare, taken
@@ -43,7 +44,7 @@ class Engine:
     negatives are replayed, the others have no second prediction and no backward pass.
 
     micro_batch: predictions that may have a graph at once, >= 1. It may span rows.
-    base_options: `transformer_options` that training adds to (see `joint_blocks`).
+    base_options: `transformer_options` that training adds to (see `graph`).
     weight: how often a soft token counts in attention, above 0.
     """
 
@@ -201,7 +202,7 @@ class Engine:
             taken(task.noisy.x, [pair.row for pair in pairs]),
             task.noisy.sigma,
             task.conditions.take([pair.caption for pair in pairs]),
-            {**self.base_options, **model_options(application)},
+            with_adapter(self.base_options, application),
         )
 
     def _application(self, tokens: SoftTokens, weight: float | None = None) -> Application:
