@@ -12,7 +12,7 @@ from comfyui_softrepa.injection import apply, make_application, model_options
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.tests.training.all_at_once import at_once, batch, soft_tokens
 from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.training.model.joint_blocks import training_options
+from comfyui_softrepa.training.model.graph.options import training_options
 from comfyui_softrepa.training.model.soft_tokens import SoftTokens
 from comfyui_softrepa.training.objectives import AGSM, DPO, SoftREPA
 from comfyui_softrepa.training.step.engine import Engine, prepare

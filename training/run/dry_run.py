@@ -7,7 +7,7 @@ import torch
 from .. import cache as caching
 from ..model.denoiser import Denoiser
 from ..model.design import tokens_for
-from ..step.memory import saved_bytes
+from ..step.footprint import bytes_of_prediction
 from ..step.validation import split
 from .prepared import Prepared
 
@@ -15,7 +15,8 @@ from .prepared import Prepared
 def report(prepared: Prepared) -> str:
     """A few lines: trainable parameters, pairs, steps, cache size and memory.
 
-    Memory is measured on one prediction, whose activations are then multiplied by the micro-batch.
+    Memory is counted on one prediction and its backward pass, none of which is computed, and then
+    multiplied by the micro-batch.
     """
     settings, encoder = prepared.settings, prepared.encoder
     size = caching.expected_bytes(prepared.pairs, encoder, prepared.framing, prepared.further)
@@ -26,7 +27,9 @@ def report(prepared: Prepared) -> str:
     live = live.copy(denoiser.device, trainable=True)
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())
     weight = settings.train_weight
-    held = saved_bytes(denoiser, live, _latent(prepared), text, settings.checkpointing, weight)
+    held = bytes_of_prediction(
+        denoiser, live, _latent(prepared), text, settings.checkpointing, weight
+    )
     training, held_out = split(prepared.set.own, settings.val_fraction, settings.seed)
     memory = weights + held * settings.micro_batch
     blocks = ", ".join(live.adapter.layers)
@@ -40,7 +43,7 @@ def report(prepared: Prepared) -> str:
             f"{settings.steps * settings.batch_size / max(1, len(training)):.1f} times the data",
             f"cache: {size / 1e6:.1f} MB, {size / len(prepared.pairs) / 1e6:.3f} MB a pair",
             f"memory: about {memory / 1e9:.2f} GB on {denoiser.device} ({weights / 1e9:.2f} "
-            f"weights + {settings.micro_batch} x {held / 1e9:.3f} activations)",
+            f"weights + {settings.micro_batch} x {held / 1e9:.3f} a prediction)",
         )
     )
 

@@ -14,7 +14,7 @@ from ..data.captions.words import read_words
 from ..data.known import Known
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
-from ..model.joint_blocks import training_options
+from ..model.graph.options import training_options
 from ..settings.values import Settings, compares
 from ..step.processes import Processes
 from ..step.validation import split

@@ -14,13 +14,14 @@ import torch
 from .. import cache as caching
 from ..model import design
 from ..model.denoiser import Denoiser
-from ..model.joint_blocks import training_options
+from ..model.graph.options import training_options
 from ..model.soft_tokens import SoftTokens
 from ..objectives import OBJECTIVES
 from ..settings.values import Settings
 from ..step import memory, schedule
 from ..step.batches import Batches
 from ..step.engine import Engine
+from ..step.footprint import bytes_of_prediction
 from ..step.processes import Processes, join
 from ..step.validation import split, validation_batches
 from . import dry_run
@@ -129,7 +130,7 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         ),
         log=log,
         save_every=settings.save_every,
-        remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
+        remedies=memory.Remedies.of(settings, prepared.auto_micro_batch),
         accumulate=settings.accumulate,
         patience=settings.patience,
         validation=validation_batches(batches, held_out),
@@ -164,13 +165,14 @@ def _micro_batch(
         return settings.micro_batch
     try:
         text = cache.text(cache.captions(0)[0])
-        held = memory.saved_bytes(
+        held = bytes_of_prediction(
             denoiser,
             live,
             cache.latent(0)[None],
             text,
             settings.checkpointing,
             settings.train_weight,
+            computed=True,
         )
     except Exception as error:
         if not memory.ran_out(error):

@@ -185,7 +185,8 @@ def _memory(made: Parser) -> None:
         "size or above softrepa predicts nothing twice. auto: as many as fit the free memory (4 on "
         "a CPU), half as many wherever it runs out (default: auto)")
     switch(add, "--checkpointing", False,
-            "SD3: recompute each block's activations in the backward pass")
+            "compute each block's activations once more in the backward pass, not keep them: a "
+            "third of the memory or less, a third more time")
     add("--precision", choices=tuple(PRECISIONS), default="auto",
         help="auto: the dtype ComfyUI loads the model in; else autocast. Tokens and optimizer stay "
         "float32 (default: %(default)s)")

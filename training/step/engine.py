@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...injection import Application, make_application, model_options
+from ...injection import Application, make_application
 from ..model.denoiser import Denoiser
+from ..model.graph.options import with_adapter
 from ..model.soft_tokens import SoftTokens
 from ..objectives import Objective, Regression, Row, mean_squared_error
 from .task import Pair, Task, assembled, groups, micro_batches, prepare, taken
@@ -44,7 +45,7 @@ class Engine:
     negatives are replayed, the others have no second prediction and no backward pass.
 
     micro_batch: predictions that may have a graph at once, >= 1. It may span rows.
-    base_options: `transformer_options` that training adds to (see `joint_blocks`).
+    base_options: `transformer_options` that training adds to (see `graph`).
     weight: how often a soft token counts in attention, above 0.
     """
 
@@ -222,11 +223,14 @@ class Engine:
             banks = torch.arange(2, device=self.denoiser.device)
             bank = taken(banks, [0 if pair.own else 1 for pair in pairs])
             application = replace(application, bank=bank)
+        options = self.base_options
+        if application is not None:
+            options = with_adapter(options, application)
         return self.denoiser.predict(
             taken(task.noisy.x, [pair.picture for pair in pairs]),
             task.noisy.sigma,
             task.conditions.take([pair.caption for pair in pairs]),
-            {**self.base_options, **({} if application is None else model_options(application))},
+            options,
         )
 
     def _application(self, tokens: SoftTokens, weight: float | None = None) -> Application:

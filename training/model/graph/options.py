@@ -1,0 +1,110 @@
+"""What a model is called with in training, through ComfyUI's own slots for patches: an attention
+that has a backward pass, activation checkpointing, and no copies of weights in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ....injection import Application, model_options
+from ...errors import BadInput
+from .recompute import RecomputedModules, recomputed
+from .weights import UncopiedWeights, castable
+
+KEY = "softrepa-training"
+"""The name of ours among the wrappers."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlainJointBlock:
+    """The joint block itself, with or without checkpointing.
+
+    ComfyUI checkpoints a joint block whenever a patch stands in its slot, and never otherwise. An
+    adapter's patch stands in some slots, so that here the choice is made for all of them, and in
+    the one way that is counted (see `memory.saved_bytes`).
+    """
+
+    block: torch.nn.Module
+    checkpointed: bool
+
+    def __call__(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        given = (args["txt"], args["img"])
+        more = {
+            "c": args["vec"],
+            "use_checkpoint": False,
+            "transformer_options": args["transformer_options"],
+        }
+        again = self.checkpointed and torch.is_grad_enabled()
+        with recomputed(self.block, given, more) if again else nullcontext():
+            text, image = self.block(*given, **more)
+        return {"txt": text, "img": image}
+
+
+def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, Any]:
+    """`transformer_options` to train with; the adapter's patches wrap what is in them.
+
+    checkpointing: of each block's graph only its inputs are kept. MMDiT blocks have a slot for it;
+    a U-Net's have none, and get hooks for each call. Raises BadInput for other networks.
+    """
+    network = model.diffusion_model
+    blocks = getattr(network, "joint_blocks", None)
+    recomputed = _recomputable(network) if checkpointing else ()
+    outside = set(network.modules()).difference(*(block.modules() for block in recomputed))
+    options: dict[str, Any] = _attention()
+    if blocks is not None:
+        slots = {
+            ("double_block", index): PlainJointBlock(block, checkpointing)
+            for index, block in enumerate(blocks)
+        }
+        options["patches_replace"] = {"dit": slots}
+    elif recomputed:
+        _wrap(options, RecomputedModules(recomputed))
+    # Recomputed blocks cast their weights anew anyway.
+    _wrap(options, UncopiedWeights(tuple(one for one in castable(network) if one in outside)))
+    return options
+
+
+def with_adapter(options: dict[str, Any], application: Application) -> dict[str, Any]:
+    """Training's own options and an adapter's together."""
+    from comfy.patcher_extension import merge_nested_dicts
+
+    return merge_nested_dicts(options, model_options(application))
+
+
+def _wrap(options: dict[str, Any], wrapper: Any) -> None:
+    from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+
+    add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper, options)
+
+
+def _recomputable(network: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    """The blocks of a network that together hold nearly all that its graph keeps."""
+    if hasattr(network, "joint_blocks"):
+        return tuple(network.joint_blocks)
+    from comfy.ldm.modules.attention import BasicTransformerBlock
+    from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock, UNetModel
+
+    if not isinstance(network, UNetModel):
+        raise BadInput("--checkpointing is not there for this model: use a smaller --micro-batch.")
+    kinds = (ResBlock, BasicTransformerBlock)
+    return tuple(module for module in network.modules() if isinstance(module, kinds))
+
+
+def _attention() -> dict[str, Any]:
+    """PyTorch's own attention in place of what the server was started with: builds of xformers,
+    sage and flash attention need have no backward pass. Nothing where it is used anyway."""
+    from comfy.ldm.modules import attention
+
+    if attention.optimized_attention is attention.attention_pytorch:
+        return {}
+    return {"optimized_attention_override": _pytorch_attention}
+
+
+def _pytorch_attention(replaced: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    return attention_pytorch(*given, **named)
