@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .gathering import Gathered
+from .reading.gathering import Gathered
 from .reading.listing import Listing
 from .reading.sources import KEYS_NAMED
 from .report import Report, listed, printable

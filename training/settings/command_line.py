@@ -17,7 +17,13 @@ from .values import Settings, flag
 _PROSE = ("title", "description", "author")
 _ESCAPED = "\b\t\n\f\r\x1b"
 """What TOML makes of a backslash and a letter, as in "C:\\new"."""
-_REPEATABLE = ("text-encoder", "extra-model-paths-config", "preview-prompts")
+_REPEATABLE = (
+    "data",
+    "data-weight",
+    "text-encoder",
+    "extra-model-paths-config",
+    "preview-prompts",
+)
 _PATHS = (
     "data",
     "cache",
@@ -38,10 +44,15 @@ def read_settings(arguments: list[str]) -> Settings:
     if given["recipe"] is not None:
         given = _with_recipe(made, given["recipe"], [*configured, *arguments])
     given.pop("config")
-    for name in ("text_encoder", "extra_model_paths_config", "preview_prompts"):
+    for name in (each.replace("-", "_") for each in _REPEATABLE):
         given[name] = tuple(given[name] or ())
     if given["checkpoint"] is None and given["model"] is None:
         raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")
+    if given["data_weight"] and len(given["data_weight"]) != len(given["data"]):
+        raise BadInput(
+            f"--data-weight is given {len(given['data_weight'])} times and --data "
+            f"{len(given['data'])} times: give one for each, in the same order."
+        )
     if given["patience"] and not given["val_fraction"]:
         raise BadInput("--patience counts validations: hold some pairs out by --val-fraction.")
     if given["wandb"] and importlib.util.find_spec("wandb") is None:

@@ -47,11 +47,13 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of a picture file that decodes: its upright size, whether it is animated."""
+    """What is known of a picture file that decodes: its upright size, whether it is animated, and
+    its sha256 where that was asked for."""
 
     width: int
     height: int
     animated: bool
+    sha256: str | None = None
 
 
 def load(path: Path) -> np.ndarray:
