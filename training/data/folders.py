@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import BadInput
 from . import refusal
+from .archives import find_archives, is_archive
 from .known import Known, sets
 from .pairs import Pair, Pairs, texts_of
 from .pictures.images import Look
@@ -21,22 +22,29 @@ from .report import Report
 
 
 def find_all(
-    folders: Sequence[Path], weights: Sequence[float] = (), known: Known | None = None
+    given: Sequence[Path | str], weights: Sequence[float] = (), known: Known | None = None
 ) -> tuple[Pairs, Report]:
-    """The pairs of all folders, one folder after the other, and what else there is.
+    """The pairs of all folders and archives, one after the other, and what else there is.
 
-    weights: one a folder, or none. Raises BadInput where `find` does, and where one folder lies in
+    weights: one for each, or none. Raises BadInput where `find` does, and where one folder lies in
     another, whose pictures would be there twice.
     """
-    if len(folders) == 1:
-        return find(folders[0], known)
-    _check_apart(folders)
-    found = [_found(_existing(folder), known) for folder in folders]
-    pairs = Pairs()
-    for (own, _), weight in zip(found, weights or itertools.repeat(1.0), strict=bool(weights)):
-        pairs.extend(own, weight)
-    _check_captions(pairs, ", ".join(map(str, folders)))
-    return pairs, _together([report for _, report in found])
+    archives = [is_archive(each) for each in given]
+    _check_apart([each for each, packed in zip(given, archives, strict=True) if not packed])
+    pairs, reports = Pairs(), []
+    for at, (each, packed) in enumerate(zip(given, archives, strict=True)):
+        if packed:
+            own, further = find_archives(each, known or Known())
+        else:
+            own, report = _found(_existing(each), known)
+            further = [report]
+        pairs.extend(own, weights[at] if weights else 1.0, at)
+        reports += further
+    named = ", ".join(map(str, given))
+    if not pairs:
+        raise refusal.no_samples(named, _together(reports))
+    _check_captions(pairs, named)
+    return pairs, _together(reports)
 
 
 def find(folder: Path, known: Known | None = None) -> tuple[Pairs, Report]:
@@ -161,6 +169,8 @@ def _report(pairs: list[Pair], gathered: Gathered, looks: dict[Path, Look | str]
 
 def _together(reports: Sequence[Report]) -> Report:
     """Counts added up, names one after the other."""
+    if len(reports) == 1:
+        return reports[0]
     merged = {}
     for field in fields(Report):
         values = [getattr(report, field.name) for report in reports]

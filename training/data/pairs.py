@@ -7,10 +7,24 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import overload
+from typing import BinaryIO, Protocol, overload
 
 _HASH = 32
 """Bytes of a sha256."""
+
+
+class Picture(Protocol):
+    """Where a picture lies: a `Path`, or a place in an archive. Hashable; `str` names it."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self, mode: str = "rb") -> BinaryIO: ...
+
+
+class Source(Protocol):
+    """A folder, as a `Path`, or an archive: `source / name` is a picture in it."""
+
+    def __truediv__(self, name: str) -> Picture: ...
 
 
 @dataclass(frozen=True)
@@ -21,7 +35,7 @@ class Pair:
     often it is shown against others. sha256: of the file, in hexadecimal, where it is known.
     """
 
-    image: Path
+    image: Picture
     captions: tuple[str, ...]
     negatives: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
@@ -37,7 +51,7 @@ class Pairs(Sequence[Pair]):
     """
 
     def __init__(self) -> None:
-        self._folders: list[tuple[Path, float]] = []
+        self._folders: list[tuple[Source, float, int]] = []
         self._folder = array("H")
         self._about = bytearray()
         self._ends = array("Q")
@@ -56,22 +70,22 @@ class Pairs(Sequence[Pair]):
         return made
 
     def add(
-        self, folder: Path, about: bytes, size: tuple[int, int], sha256: bytes | None = None
+        self, folder: Source, about: bytes, size: tuple[int, int], sha256: bytes | None = None
     ) -> None:
         """One more. about: name below the folder, number of captions, these, negatives, with
         zeros between them."""
         if not self._folders or self._folders[-1][0] is not folder:
-            self._folders.append((folder, 1.0))
+            self._folders.append((folder, 1.0, 0))
         self._folder.append(len(self._folders) - 1)
         self._about += about
         self._ends.append(len(self._about))
         self._sizes.extend(size)
         self._hashes += sha256 or b""
 
-    def extend(self, others: Pairs, weight: float = 1.0) -> None:
-        """Adds others, each of this weight."""
+    def extend(self, others: Pairs, weight: float = 1.0, given: int = 0) -> None:
+        """Adds others, each of this weight. given: which --data they are of."""
         first, start = len(self._folders), len(self._about)
-        self._folders += [(folder, weight) for folder, _ in others._folders]
+        self._folders += [(folder, weight, given) for folder, *_ in others._folders]
         self._folder.extend(first + number for number in others._folder)
         self._about += others._about
         self._ends.extend(start + end for end in others._ends)
@@ -96,6 +110,10 @@ class Pairs(Sequence[Pair]):
     def weight(self, at: int) -> float:
         return self._folders[self._folder[at]][1]
 
+    def given(self, at: int) -> int:
+        """Which --data it is of."""
+        return self._folders[self._folder[at]][2]
+
     def __len__(self) -> int:
         return len(self._ends)
 
@@ -110,7 +128,7 @@ class Pairs(Sequence[Pair]):
             raise IndexError(at)
         at %= len(self)
         parts = self._told(at).decode(errors="surrogateescape").split("\0")
-        folder, weight = self._folders[self._folder[at]]
+        folder, weight, _ = self._folders[self._folder[at]]
         sha256 = self._hash(at).hex() if self.hashed else None
         return Pair(folder / parts[0], *self._texts(parts), self._size(at), weight, sha256)
 

@@ -60,6 +60,19 @@ def no_pairs(folder: Path, gathered: Gathered, report: Report) -> BadInput:
     )
 
 
+def no_samples(named: str, report: Report) -> BadInput:
+    """The refusal of archives in which no picture has a caption, or none can be read."""
+    found = [
+        f"{len(report.uncaptioned)} pictures without a caption",
+        f"{len(report.imageless)} captions without a picture",
+        *([_unreadable(report.unreadable)] if report.unreadable else []),
+    ]
+    return _refused(
+        f"No picture in {named} has a caption. Found: {', '.join(found)}. In a .tar both have the "
+        f"same name (0001.jpg, 0001.txt), in a .parquet a row has an image and {KEYS_NAMED}."
+    )
+
+
 def _refused(sentence: str) -> BadInput:
     return BadInput(printable(sentence))
 

@@ -71,7 +71,7 @@ def _shown(prepared: Prepared, training: Sequence[int]) -> list[str]:
     times = Counter(image for step in range(tried) for image in epochs[step])
     lines = []
     for at, folder in enumerate(settings.data):
-        own = [index for index in training if pairs[index].image.is_relative_to(folder)]
+        own = [index for index in training if pairs.given(index) == at]
         shown = sum(times[index] for index in own)
         weight = f", weight {settings.data_weight[at]:g}" if settings.data_weight else ""
         lines.append(

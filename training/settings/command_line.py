@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.archives.storage import is_remote
 from ..data.reading.text_files import read_toml
 from ..errors import BadInput
 from .flags import Parser, parser
@@ -128,7 +129,7 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
             f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
             "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."
         )
-    if name in _PATHS:
+    if name in _PATHS and not is_remote(str(value)):
         # Relative to the config file, which travels with its data.
         try:
             value = path.parent / expanded(str(value))

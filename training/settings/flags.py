@@ -10,7 +10,7 @@ from typing import NoReturn
 from ...softrepa.adapter import PLACEMENTS
 from ..errors import BadInput
 from ..objectives import OBJECTIVES, hyperparameters
-from .kinds import number, path, resolution, switch, text, whole, whole_or_auto
+from .kinds import number, path, resolution, source, switch, text, whole, whole_or_auto
 from .recipes import RECIPES
 from .values import PRECISIONS, flag
 
@@ -69,9 +69,10 @@ def _input(made: Parser) -> None:
         "name in ComfyUI's text_encoders folders")
     add("--vae", metavar="FILE", type=text,
         help="a VAE, in place of the checkpoint's: a path, or a name in ComfyUI's vae folder")
-    add("--data", metavar="FOLDER", type=path, required=True, action="append",
+    add("--data", metavar="FOLDER", type=source, required=True, action="append",
         help="images, each with a .txt of its name (a caption a line), or metadata.jsonl, or COCO "
-        "captions; nested folders are read; may be given several times")
+        "captions; nested folders are read; or .tar (WebDataset) or .parquet files, as in "
+        "'shards/{000..099}.tar' or s3://bucket/*.parquet; may be given several times")
     add("--data-weight", metavar="W", type=number(0.001, 1000.0), action="append",
         help="one for each --data, in their order: an image of weight 2 is shown twice as often as "
         "one of weight 1 (default: all equally often)")

@@ -65,7 +65,7 @@ class Settings:
     """
 
     checkpoint: str | None
-    data: tuple[Path, ...]
+    data: tuple[Path | str, ...]
     output: str
     model: str | None = None
     text_encoder: tuple[str, ...] = ()

@@ -6,12 +6,12 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import PIL
 
-from ..pairs import Pairs
+from ..pairs import Pairs, Source
 from ..pictures.images import Look, examined
 from ..report import Report
 from .database import opened
@@ -33,8 +33,13 @@ def fingerprint(root: Path, kinds: frozenset[str]) -> str:
 
     kinds: suffixes that are pictures here. Hidden files are left out, as `list_folder` does.
     """
+    return fingerprint_of(_lines(root), kinds)
+
+
+def fingerprint_of(lines: Iterable[str], kinds: frozenset[str]) -> str:
+    """One hash of lines that tell files from others."""
     hashed = hashlib.blake2b(f"{_FORMAT} {PIL.__version__} {sorted(kinds)}".encode())
-    for line in _lines(root):
+    for line in lines:
         hashed.update(line.encode(errors="surrogateescape"))
     return hashed.hexdigest()
 
@@ -68,7 +73,7 @@ def _lines(root: Path) -> Iterator[str]:
             yield f"{below}{entry.name} {found.st_size} {found.st_mtime_ns} {found.st_mode}\n"
 
 
-def read(known: Known, folder: Path, now: str) -> tuple[Pairs, Report] | None:
+def read(known: Known, folder: Source, now: str) -> tuple[Pairs, Report] | None:
     """The folder's pairs and report where it had this fingerprint; None where it is to be read.
 
     Also None where a picture that could not be decoded now can, as with a package for its format.
@@ -92,7 +97,7 @@ def read(known: Known, folder: Path, now: str) -> tuple[Pairs, Report] | None:
     return None
 
 
-def keep(known: Known, folder: Path, now: str, pairs: Pairs, report: Report) -> None:
+def keep(known: Known, folder: Source, now: str, pairs: Pairs, report: Report) -> None:
     """Remembers what was found in a folder, in place of what was known of it before."""
     with opened(known.path, _TABLES) as database, contextlib.suppress(sqlite3.Error):
         if database is None or not pairs.hashed:
@@ -109,5 +114,6 @@ def keep(known: Known, folder: Path, now: str, pairs: Pairs, report: Report) -> 
             database.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _name(folder: Path) -> str:
-    return os.fsencode(os.path.abspath(folder)).hex()
+def _name(folder: Source) -> str:
+    name = os.path.abspath(folder) if isinstance(folder, Path) else str(folder)
+    return os.fsencode(name).hex()
