@@ -134,9 +134,7 @@ def _diffusers_network(small: Any) -> Any:
     )
     names = comfy.utils.unet_to_diffusers(config)
     weights = small.model().diffusion_model.state_dict()
-    network.load_state_dict(
-        {key: weights[names[key]] for key in network.state_dict()}, strict=True
-    )
+    network.load_state_dict({key: weights[names[key]] for key in network.state_dict()}, strict=True)
     return network.eval()
 
 

@@ -2,7 +2,8 @@
 
 from .buckets import Plan, plan
 from .comparisons import Set, alone, compared
-from .pairs import Pair, find
+from .folders import find, find_all
+from .pairs import Pair
 from .pictures.framing import Framing
 from .report import Report
 
@@ -15,5 +16,6 @@ __all__ = [
     "alone",
     "compared",
     "find",
+    "find_all",
     "plan",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import BadInput
-from .pairs import Pair
+from .pairs import Pair, Pairs
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,14 @@ class Set:
     own: int
     worse: Mapping[int, Sequence[int]] | None = None
 
+    def weight(self, at: int) -> float:
+        """How often the pair is shown against others."""
+        return self.pairs.weight(at) if isinstance(self.pairs, Pairs) else self.pairs[at].weight
+
+    def given(self, at: int) -> int:
+        """Which --data the pair is of."""
+        return self.pairs.given(at) if isinstance(self.pairs, Pairs) else self.pairs[at].given
+
     @property
     def follows(self) -> Mapping[int, int]:
         """By index of a picture that is worse, that of the better one, whose framing it has."""
@@ -28,7 +36,7 @@ class Set:
 
 def alone(pairs: Sequence[Pair]) -> Set:
     """For training that compares captions: pictures beside better ones play no part."""
-    return Set([replace(pair, worse=()) for pair in pairs], len(pairs))
+    return Set(pairs, len(pairs))
 
 
 def compared(pairs: Sequence[Pair]) -> Set:
@@ -43,5 +51,5 @@ def compared(pairs: Sequence[Pair]) -> Set:
     flat, worse = list(better), {}
     for index, pair in enumerate(better):
         worse[index] = range(len(flat), len(flat) + len(pair.worse))
-        flat += [Pair(image, pair.captions) for image in pair.worse]
+        flat += [Pair(image, pair.captions, given=pair.given) for image in pair.worse]
     return Set(flat, len(better), MappingProxyType(worse))

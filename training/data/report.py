@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +73,21 @@ class Report:
         if len(self.sources) > 1:
             lines.append(f"images by where their captions stand: {listed(self.sources)}")
         return "\n".join(map(printable, lines))
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {field.name: getattr(self, field.name) for field in fields(self)}, default=os.fspath
+        )
+
+    @classmethod
+    def of_json(cls, text: str) -> Report:
+        """What `as_json` wrote."""
+        told = json.loads(text)
+        told["uncaptioned"] = tuple(map(Path, told["uncaptioned"]))
+        for name in ("unreadable", "unsupported"):
+            told[name] = tuple((Path(path), reason) for path, reason in told[name])
+        told = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
+        return cls(**told)
 
     def show(self) -> None:
         """Prints the lines; what the terminal or the log has no character for is escaped."""

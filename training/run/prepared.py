@@ -9,9 +9,11 @@ from typing import Any
 
 from .. import data
 from ..cache import keys
+from ..cache.reading import distinct
 from ..data.captions.hard_captions import chosen
 from ..data.captions.words import read_words
 from ..data.known import Known
+from ..data.pairs import Pair
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
 from ..model.graph.options import training_options
@@ -47,7 +49,7 @@ class Prepared:
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
 
     @property
-    def pairs(self) -> Sequence[data.Pair]:
+    def pairs(self) -> Sequence[Pair]:
         """All that the cache holds: those to train on, then what these are compared with."""
         return self.set.pairs
 
@@ -88,7 +90,15 @@ class Prepared:
     def further(self) -> list[str]:
         """Captions to embed beside the pairs' own."""
         hard = [caption for captions in self.hard.values() for caption in captions]
-        return [*hard, *([""] if self.settings.start == "bos" else [])]
+        drawn = self.settings.variants.further(distinct(self.pairs))
+        return [*hard, *drawn, *([""] if self.settings.start == "bos" else [])]
+
+    @property
+    def weights(self) -> dict[int, float] | None:
+        """How often each pair is shown against others; None where all are equal."""
+        if not self.settings.data_weight:
+            return None
+        return {index: self.set.weight(index) for index in range(self.set.own)}
 
 
 def prepare(
@@ -111,7 +121,9 @@ def prepare(
     if processes.first:
         print(*base.notes, sep="\n", end="\n" if base.notes else "")
     known = Known((settings.cache or output.adapter.parent) / MANIFEST)
-    pairs, report = data.find(settings.data, known)
+    pairs, report = processes.in_turn(
+        lambda: data.find_all(settings.data, settings.data_weight, known)
+    )
     if processes.first:
         report.show()
         if progress.step == 0:
@@ -122,7 +134,8 @@ def prepare(
     patcher = base.load()
     hard = {}
     if settings.hard_captions:
-        captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
+        own = dict.fromkeys(caption for captions, _ in pairs.texts() for caption in captions)
+        captions = [order for caption in own for order in settings.variants.of(caption)]
         hard = chosen(captions, settings.hard_captions, settings.seed, words)
     encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from .. import cache as caching
+from ..errors import BadInput
 from ..model import design
 from ..model.denoiser import Denoiser
 from ..model.graph.options import training_options
@@ -49,6 +50,11 @@ def run(settings: Settings, host: Host | None = None) -> None:
     processes = join()
     try:
         output = find_output(settings.output)
+        if not processes.all_see(output.adapter.parent):
+            raise BadInput(
+                f"{output.adapter.parent} is not the same folder on all nodes, and the run's state "
+                "must be there for all: name an --output on a disk that they share."
+            )
         if settings.dry_run:
             print(dry_run.report(prepare(settings, output, processes, host.base)))
             return
@@ -68,15 +74,17 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     previews = None
     if settings.preview_every and processes.first:
         previews = Previews(prepared, host.show)
+    folder = settings.cache or default_cache(output, prepared)
+    sharing = processes.sharing(folder)
     cache = caching.build(
         prepared.pairs,
         prepared.encoder,
-        settings.cache or default_cache(output, prepared),
+        folder,
         prepared.framing,
         images=prepared.images,
         further=prepared.further,
-        rank=processes.rank,
-        world_size=processes.count,
+        rank=sharing.rank,
+        world_size=sharing.count,
         barrier=processes.wait,
     )
     progress = prepared.progress
@@ -195,7 +203,7 @@ def _batches(
     batches = Batches(
         cache=cache,
         images=training,
-        shapes={index: cache.shape(index) for index in range(len(cache))},
+        shapes=cache.shapes,
         size=settings.batch_size,
         timesteps=timesteps,
         seed=settings.seed,
@@ -204,6 +212,8 @@ def _batches(
         negatives=settings.negatives,
         replay=settings.replay,
         worse=prepared.set.worse,
+        variants=settings.variants,
+        weights=prepared.weights,
     )
     return batches, held_out
 

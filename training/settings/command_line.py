@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.archives.storage import is_remote
 from ..data.reading.text_files import read_toml
 from ..errors import BadInput
 from .flags import Parser, parser
@@ -17,7 +18,13 @@ from .values import Settings, compares, flag
 _PROSE = ("title", "description", "author")
 _ESCAPED = "\b\t\n\f\r\x1b"
 """What TOML makes of a backslash and a letter, as in "C:\\new"."""
-_REPEATABLE = ("text-encoder", "extra-model-paths-config", "preview-prompts")
+_REPEATABLE = (
+    "data",
+    "data-weight",
+    "text-encoder",
+    "extra-model-paths-config",
+    "preview-prompts",
+)
 _PATHS = (
     "data",
     "cache",
@@ -38,10 +45,15 @@ def read_settings(arguments: list[str]) -> Settings:
     if given["recipe"] is not None:
         given = _with_recipe(made, given["recipe"], [*configured, *arguments])
     given.pop("config")
-    for name in ("text_encoder", "extra_model_paths_config", "preview_prompts"):
+    for name in (each.replace("-", "_") for each in _REPEATABLE):
         given[name] = tuple(given[name] or ())
     if given["checkpoint"] is None and given["model"] is None:
         raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")
+    if given["data_weight"] and len(given["data_weight"]) != len(given["data"]):
+        raise BadInput(
+            f"--data-weight is given {len(given['data_weight'])} times and --data "
+            f"{len(given['data'])} times: give one for each, in the same order."
+        )
     if given["patience"] and not given["val_fraction"]:
         raise BadInput("--patience counts validations: hold some pairs out by --val-fraction.")
     if given["wandb"] and importlib.util.find_spec("wandb") is None:
@@ -131,7 +143,7 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
             f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
             "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."
         )
-    if name in _PATHS:
+    if name in _PATHS and not is_remote(str(value)):
         # Relative to the config file, which travels with its data.
         try:
             value = path.parent / expanded(str(value))

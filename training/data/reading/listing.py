@@ -37,6 +37,11 @@ class Listing:
     others: Counter[str] = field(default_factory=Counter)
 
 
+def picture_suffixes() -> frozenset[str]:
+    """Those of files that are read as pictures here: Pillow's, and of packages installed."""
+    return EXTENSIONS | formats.readable(formats.FORMATS)
+
+
 def list_folder(root: Path) -> Listing:
     """Lists a folder and those below it; hidden files and folders are left out."""
     found = Listing(root)

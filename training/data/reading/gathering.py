@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .reading import preferences, sources, tables, text_files
-from .reading.listing import Listing
-from .reading.names import Pictures, folded
-from .reading.sources import RANK, Row
+from . import preferences, sources, tables, text_files
+from .listing import Listing
+from .names import Pictures, folded
+from .sources import RANK, Row
 
 NEGATIVE = ".neg"
 
