@@ -1,8 +1,7 @@
-"""Makes the U-Net base again: ``python demo/unet_base encoder``, ``decoder``, ``unet``,
-``checkpoint FILE``.
+"""Makes the U-Net base again: ``python demo/unet_base vae``, ``unet``, ``checkpoint FILE``.
 
-`encoder`, `decoder` and `unet` train from their seeds and write their weights beside this file;
-`unet` goes on from ``--state`` where that file is there. Needs COMFYUI_PATH. `checkpoint` joins
+`vae` and `unet` train from their seeds and write their weights beside this file; `unet` goes on
+from ``--state`` where that file is there. Needs COMFYUI_PATH. `checkpoint` joins
 the weights into a file that ComfyUI loads.
 """
 
@@ -21,7 +20,7 @@ PACK = HERE.parents[1] / "host" / "pack.py"
 def main(arguments: list[str]) -> int:
     """Run one command; 2 for a wrong command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=("encoder", "decoder", "unet", "checkpoint"))
+    parser.add_argument("command", choices=("vae", "unet", "checkpoint"))
     parser.add_argument("file", type=Path, nargs="?", help="the checkpoint's path")
     parser.add_argument("--vae", type=Path, default=HERE / "vae.safetensors")
     parser.add_argument("--unet", type=Path, default=HERE / "unet.safetensors")
@@ -37,12 +36,8 @@ def main(arguments: list[str]) -> int:
     name = runpy.run_path(str(PACK))["start"](comfyui=options.command == "unet")
     base = f"{name}.demo.unet_base"
     vae = importlib.import_module(f"{base}.vae")
-    if options.command == "encoder":
-        vae.save(vae.train_encoder(options.seed), options.vae)
-    elif options.command == "decoder":
-        model = vae.model(options.vae)
-        vae.train_decoder(model, options.seed)
-        vae.save(model, options.vae)
+    if options.command == "vae":
+        vae.save(vae.train(options.seed), options.vae)
     elif options.command == "unet":
         train = importlib.import_module(f"{base}.train")
         train.keep(train.train(options), options.unet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import join
+from comfyui_softrepa.demo.rivals import guidance
 from comfyui_softrepa.demo.sweep import grid, train_weight, training
-from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.training.model.denoiser import Denoiser
 from comfyui_softrepa.training.objectives import OBJECTIVES
@@ -48,6 +50,24 @@ def test_it_paints_what_the_nodes_paint(
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
     assert np.abs(painted - expected).max() <= 2
     assert np.abs(plain - expected).max() > 20
+
+
+@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("PAG or SLG", 0.5)])
+def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Model, sampler: str, scale: float):
+    from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
+
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    settings = guidance.at(SAMPLING, scale)
+    painted = model.paint(prompts, [1, 2], settings=settings, sampler=guidance.SAMPLERS[sampler][0])
+    patched, told = base.model, replace(settings, sampler="euler_cfg_pp")
+    if sampler != "CFG++":
+        told = guidance.at(SAMPLING, guidance.WEAKENED_GUIDANCE)
+        node = SkipLayerGuidanceSD3.execute(base.model, str(SKIPPED), scale, 0.0, 1.0)
+        (patched,) = node.args
+    expected = evaluate.paint(base, prompts, [1, 2], told, patched).astype(int)
+    plain = model.paint(prompts, [1, 2], settings=SAMPLING).astype(int)
+    assert np.abs(painted.astype(int) - expected).max() <= 2
+    assert np.abs(plain - expected).max() > 10
 
 
 @pytest.mark.parametrize(("objective", "weight"), [("softrepa", 2.0), ("agsm", 1.0)])
