@@ -1,9 +1,9 @@
-"""Makes the U-Net base again: ``python demo/unet_base encoder``, ``decoder``, ``unet``,
+"""Makes the U-Net base again: ``python demo/unet_base vae``, ``unet``, ``guidance``,
 ``checkpoint FILE``.
 
-`encoder`, `decoder` and `unet` train from their seeds and write their weights beside this file;
-`unet` goes on from ``--state`` where that file is there. Needs COMFYUI_PATH. `checkpoint` joins
-the weights into a file that ComfyUI loads.
+`vae` and `unet` train from their seeds and write their weights beside this file; `unet` goes on
+from ``--state`` where that file is there. `guidance` prints what the base shows at each scale.
+`checkpoint` joins the weights into a file that ComfyUI loads. Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PACK = HERE.parents[1] / "host" / "pack.py"
 def main(arguments: list[str]) -> int:
     """Run one command; 2 for a wrong command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=("encoder", "decoder", "unet", "checkpoint"))
+    parser.add_argument("command", choices=("vae", "unet", "guidance", "checkpoint"))
     parser.add_argument("file", type=Path, nargs="?", help="the checkpoint's path")
     parser.add_argument("--vae", type=Path, default=HERE / "vae.safetensors")
     parser.add_argument("--unet", type=Path, default=HERE / "unet.safetensors")
@@ -34,18 +34,17 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if (options.command == "checkpoint") != (options.file is not None):
         parser.error("checkpoint takes a path, the others none")
-    name = runpy.run_path(str(PACK))["start"](comfyui=options.command == "unet")
+    name = runpy.run_path(str(PACK))["start"](comfyui=options.command in ("unet", "guidance"))
     base = f"{name}.demo.unet_base"
     vae = importlib.import_module(f"{base}.vae")
-    if options.command == "encoder":
-        vae.save(vae.train_encoder(options.seed), options.vae)
-    elif options.command == "decoder":
-        model = vae.model(options.vae)
-        vae.train_decoder(model, options.seed)
-        vae.save(model, options.vae)
+    if options.command == "vae":
+        vae.save(vae.train(options.seed), options.vae)
     elif options.command == "unet":
         train = importlib.import_module(f"{base}.train")
         train.keep(train.train(options), options.unet)
+    elif options.command == "guidance":
+        model = importlib.import_module(f"{base}.short").Unet.load(options.unet, options.vae)
+        print(importlib.import_module(f"{name}.demo.sweep.guidance").table(model))
     else:
         join = importlib.import_module(f"{base}.join")
         print(join.make_checkpoint(options.file, options.unet, options.vae))

@@ -17,6 +17,7 @@ from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
 from comfyui_softrepa.demo.unet_base import join, network, train, vae
 from comfyui_softrepa.demo.unet_base.short import BLOCKS, Unet
 from comfyui_softrepa.softrepa.adapter import Adapter
+from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
 from safetensors.torch import load_file
 
 PROMPTS = ["two red circles left of a blue square", "", "a black triangle"]
@@ -119,6 +120,13 @@ def test_it_paints_what_the_nodes_paint(
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
     assert np.abs(painted.astype(int) - expected).max() <= 2
     assert np.abs(plain - expected).max() > 20
+
+
+@pytest.mark.parametrize("objective", ["softrepa", "agsm"])
+def test_a_step_of_the_sweeps_training_is_the_trainers(
+    base: evaluate.Base, model: Unet, objective: str
+):
+    hold_a_step_against_the_trainers(base, model, objective, layers="input")
 
 
 def test_the_network_sees_the_encoders_latents(base: evaluate.Base):
