@@ -84,6 +84,17 @@ def _initialise(network: Any) -> None:
         network.final_layer.linear.weight.zero_()
 
 
+def fill(network: Any, weights: Mapping[str, Tensor]) -> None:
+    """Puts these weights into the network, under the names of a file or of this core."""
+    known = network.state_dict().keys()
+    # What files call "scale" newer cores call "weight", and rename as they load.
+    named = {
+        name if name in known else name.removesuffix("scale") + "weight": value.float()
+        for name, value in weights.items()
+    }
+    network.load_state_dict(named)
+
+
 def velocity(
     network: Any,
     x: Tensor,
@@ -93,6 +104,7 @@ def velocity(
     tokens: Mapping[int, Tensor] | None = None,
     strength: float = 1.0,
     weight: float = 1.0,
+    skipped: int | None = None,
 ) -> Tensor:
     """What ``network(x, t / 1000, full_context, pooled)`` computes, from short inputs.
 
@@ -110,6 +122,8 @@ def velocity(
     bias = torch.zeros(ids.shape[1])
     bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
     for index, block in enumerate(network.double_blocks):
+        if index == skipped:
+            continue
         beside = (tokens or {}).get(index)
         plain = None
         if beside is None or strength != 1.0:

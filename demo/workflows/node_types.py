@@ -54,6 +54,46 @@ TYPES: dict[str, NodeType] = {
         size=(340, 98),
         tall=115,
     ),
+    "UNETLoader": NodeType(
+        widgets={"unet_name": (ANY_FILE, ""), "weight_dtype": ("COMBO", "default")},
+        outputs={"MODEL": "MODEL"},
+        size=(340, 82),
+        tall=95,
+    ),
+    "CLIPLoader": NodeType(
+        widgets={
+            "clip_name": (ANY_FILE, ""),
+            "type": ("COMBO", "stable_diffusion"),
+            "device": ("COMBO", "default"),
+        },
+        outputs={"CLIP": "CLIP"},
+        size=(340, 106),
+        tall=130,
+    ),
+    "DualCLIPLoader": NodeType(
+        widgets={
+            "clip_name1": (ANY_FILE, ""),
+            "clip_name2": (ANY_FILE, ""),
+            "type": ("COMBO", "flux"),
+            "device": ("COMBO", "default"),
+        },
+        outputs={"CLIP": "CLIP"},
+        size=(340, 130),
+        tall=165,
+    ),
+    "VAELoader": NodeType(
+        widgets={"vae_name": (ANY_FILE, "")},
+        outputs={"VAE": "VAE"},
+        size=(340, 58),
+        tall=65,
+    ),
+    "FluxGuidance": NodeType(
+        sockets={"conditioning": "CONDITIONING"},
+        widgets={"guidance": ("FLOAT", 3.5)},
+        outputs={"CONDITIONING": "CONDITIONING"},
+        size=(360, 58),
+        tall=80,
+    ),
     "CLIPTextEncode": NodeType(
         sockets={"clip": "CLIP"},
         widgets={"text": ("STRING", "")},

@@ -42,6 +42,28 @@ SD15_SETTINGS = """
 take the same adapter.
 """
 
+DIT_LAYERS = """
+**layers**: empty for the blocks it was trained for. Else numbers, with weights if you like: \
+**0-9:1, 10-18:0.5**.
+"""
+
+FLUX_1_SETTINGS = """
+20 steps, *FluxGuidance* 3.5 and cfg 1 are the usual settings of Flux.1 dev; at cfg 1 the negative \
+prompt is not looked at. Train the adapter for dev; schnell has the same network and takes it, at \
+4 steps. fp8 files do as well.
+"""
+
+Z_IMAGE_SETTINGS = """
+25 steps at cfg 4 are the usual settings of Z-Image. Train the adapter for this base model, not \
+for Turbo; Turbo has the same network and takes it, at 8 steps and cfg 1.
+"""
+
+ANIMA_SETTINGS = """
+30 steps at cfg 4 are the usual settings of Anima. **Adapters of anima_lora** load as they are: \
+choose **anima** as *architecture* in Load SoftREPA Adapter where it asks. They act at the time \
+step that their trainer meant.
+"""
+
 PROMPTS = """
 Prompts that say **which** colour, **how many** and **where** show most.
 """

@@ -8,7 +8,7 @@ Both texts end in rows of zeros, up to 512 in all, and attention looks at them: 
 over zeros, right after the text or at the end. Newer cores have a patch point for that; where there
 is none, and where a block runs with and without the tokens, its cross-attention has hooks.
 
-As weights in attention a strength s lets each token count s times, and the rows that they took the
+As weights in attention a strength s lets each token count s times, and the padding that it took the
 place of 1 - s times (not at all above 1), so that 0 is the model here too.
 """
 
@@ -21,12 +21,13 @@ from typing import Any
 
 import torch
 from comfy.ldm.cosmos.predict2 import Attention, MiniTrainDIT
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
-from ..attention_weight import WeighedKeys, lengthened, weigh, with_more
+from ..attention_weight import LostKeys, WeighedKeys, weigh, with_more
 from ..block_hooks import Arguments, add_hooks
 from ..rows import follow_rows
 from ..strength import is_full
@@ -35,9 +36,9 @@ NAME = "anima"
 bucket = bucket_of_sigma
 PADDED = 512
 """Rows that ComfyUI fills a context up to. A longer one is all text."""
-_DISPLACED = "softrepa_displaced"
-"""In the options of one call: how many rows stand behind the context because tokens that are
-weighed took their places."""
+_NEGPIP = "ppm_negpip"
+"""What ComfyUI-ppm's NegPip calls its wrapper of the network: its cross-attention calls no patches.
+"""
 
 _HAS_PATCHES = "transformer_options" in inspect.signature(Attention.compute_qkv).parameters
 
@@ -75,7 +76,8 @@ def add_patches(
         for name, block in blocks.items()
     }
     partial = not all(is_full(block.strength) for block in blocks.values())
-    if _HAS_PATCHES and not partial:
+    wrappers = options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL, {})
+    if _HAS_PATCHES and not partial and _NEGPIP not in wrappers:
         found = dict(options.get("patches", {}))
         found["attn2_patch"] = [*found.get("attn2_patch", ()), ContextPatches(patches)]
         options["patches"] = found
@@ -99,37 +101,31 @@ class ContextPatch:
 
     def written(self, context: Tensor, queries: int, options: Mapping[str, Any]) -> Tensor:
         """context: (B, S, W). Returns (B, S, W), or K rows more where the context is all text."""
-        context, behind = _apart(context, options)
-        at = self._places(context)
-        tokens = self._following(context, queries, options)
-        return torch.cat((_put(context, tokens, at), behind), dim=1)
+        return self._put(context, queries, options, self._places(context))
 
     def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        picture, given, *others = args
+        picture, context, *others = args
         options = kwargs.get("transformer_options") or {}
-        context, behind = _apart(given, options)
-        tokens = self._following(context, picture.shape[0], options)
-        at, count, whole = self._places(context), tokens.shape[1], given.shape[1]
+        at, count, length = self._places(context), self.tokens.shape[1], context.shape[1]
+        longer = self._put(context, picture.shape[0], options, at)
         weighed = self.in_attention and not is_full(self.strength)
         if at is None:
-            more = WeighedKeys(context.shape[1], count, self.strength)
-            options = with_more(options, more, whole, weighed)
+            options = with_more(options, WeighedKeys(length, count, self.strength), length, weighed)
         elif weighed:
             rest = 1.0 - self.strength
             rest = rest.clamp_min(0.0) if isinstance(rest, Tensor) else max(rest, 0.0)
-            keys = (
-                WeighedKeys(at[:, 0], count, self.strength),
-                WeighedKeys(whole, count, rest),
-            )
-            options = weigh(lengthened(options, count, whole), keys, whole + count)
-            options[_DISPLACED] = behind.shape[1] + count
-            behind = torch.cat((behind, context.gather(1, _wide(at, context))), dim=1)
-        longer = torch.cat((_put(context, tokens, at), behind), dim=1)
+            keys = (WeighedKeys(at[:, 0], count, self.strength),)
+            options = weigh(options, keys, length, (LostKeys(count, rest),))
         return (picture, longer, *others), {**kwargs, "transformer_options": options}
 
-    def _following(self, context: Tensor, queries: int, options: Mapping[str, Any]) -> Tensor:
+    def _put(
+        self, context: Tensor, queries: int, options: Mapping[str, Any], at: Tensor | None
+    ) -> Tensor:
         chunks = options.get("cond_or_uncond") or ()
-        return follow_rows(self.tokens, queries, context.shape[0], chunks).to(context)
+        tokens = follow_rows(self.tokens, queries, context.shape[0], chunks).to(context)
+        if at is None:
+            return torch.cat((context, tokens), dim=1)
+        return context.scatter(1, at.unsqueeze(-1).expand_as(tokens), tokens)
 
     def _places(self, context: Tensor) -> Tensor | None:
         """Where the tokens are written, (B, K); None where they follow the context."""
@@ -144,22 +140,6 @@ class ContextPatch:
 
     def cut(self, output: Tensor) -> Tensor:
         return output
-
-
-def _apart(context: Tensor, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """The context, and the rows behind it that have lost their places."""
-    own = context.shape[1] - options.get(_DISPLACED, 0)
-    return context[:, :own], context[:, own:]
-
-
-def _put(context: Tensor, tokens: Tensor, at: Tensor | None) -> Tensor:
-    if at is None:
-        return torch.cat((context, tokens), dim=1)
-    return context.scatter(1, _wide(at, tokens), tokens)
-
-
-def _wide(at: Tensor, rows: Tensor) -> Tensor:
-    return at.unsqueeze(-1).expand(-1, -1, rows.shape[-1])
 
 
 def _padding(context: Tensor) -> tuple[Tensor, Tensor]:
