@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,10 @@ def install_small_clip(base: Path) -> Path:
     return Path(shutil.copytree(SMALL_CLIP, folder, dirs_exist_ok=True))
 
 
-def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any]:
-    """The workflow with the demo world's checkpoint, adapter and picture size, and this prompt in
-    place of its own, if any is given."""
-    workflow = json.loads(json.dumps(workflow))
+def in_demo_world(workflow: dict[str, Any], prompts: Sequence[str]) -> dict[str, Any]:
+    """The workflow with the demo world's checkpoint, adapter and picture size, and these prompts in
+    place of its own, in their order, as far as there are any."""
+    workflow, others = json.loads(json.dumps(workflow)), list(prompts)
     for node in workflow["nodes"]:
         kind, values = node["type"], node.get("widgets_values", [])
         if kind in ("CheckpointLoaderSimple", "SoftREPALoader"):
@@ -58,8 +58,8 @@ def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any
             node["properties"].pop("models", None)
         elif kind in ("EmptyLatentImage", "EmptySD3LatentImage"):
             values[:2] = world.SIZE, world.SIZE
-        elif kind == "CLIPTextEncode" and values[0] and prompt is not None:
-            values[0] = prompt
+        elif kind == "CLIPTextEncode" and values[0] and others:
+            values[0] = others.pop(0)
     return workflow
 
 
