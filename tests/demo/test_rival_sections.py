@@ -17,6 +17,7 @@ from comfyui_softrepa.demo.rivals.editing import results
 from comfyui_softrepa.demo.rivals.editing.arms import UNEDITED, USES, WAYS, Arm, arms
 from comfyui_softrepa.demo.rivals.editing.bench import KEPT, Bench, edits, schedule
 from comfyui_softrepa.demo.rivals.preference import lesson
+from comfyui_softrepa.demo.rivals.preference.lora import Lora
 from comfyui_softrepa.demo.rivals.preference.pairs import Compared
 from comfyui_softrepa.demo.sweep import training
 from comfyui_softrepa.demo.sweep.model import Model
@@ -134,7 +135,11 @@ def test_preference_s_gradients_are_the_trainer_s(base: evaluate.Base, model: Mo
     batch = Batch((0, 1), tuple(names), ((0, 0), (1, 1)), 600, noise, worse=(2, 3))
     chosen = training.settings(objective="dpo", beta=100.0, tokens=2, layers="0,2")
     live = training.start_of(chosen).copy("cpu", trainable=True)
-    loss = lesson.loss_of(model, DPO(beta=100.0), batch, pairs, live)
+
+    def predict(noisy, sigma, both, bare):
+        return model.predict(noisy, sigma, both, None if bare else live.adapter)
+
+    loss = lesson.loss_of(model, DPO(beta=100.0), batch, pairs, predict)
     loss.backward()
     texts = []
     for name in names:
@@ -153,3 +158,29 @@ def test_preference_s_gradients_are_the_trainer_s(base: evaluate.Base, model: Mo
         torch.testing.assert_close(
             live.tensors[name].grad, tensor.grad, rtol=1e-3, atol=2e-3 * scale
         )
+
+
+def test_a_lora_acts_only_while_it_is_on(model: Model):
+    made = Lora.new(model, 0)
+    texts = model.prompts.encode(["a red circle"])
+    x = model.latents(world.held_out_scenes(1, seed=3), 0)
+    with torch.inference_mode():
+        before = model.predict(x, 0.5, texts)
+        with made.on(model):
+            assert torch.equal(model.predict(x, 0.5, texts), before), "it begins as nothing"
+            for layer in made.layers.values():
+                layer.up.normal_(generator=torch.Generator().manual_seed(1))
+            acting = model.predict(x, 0.5, texts)
+        assert torch.equal(model.predict(x, 0.5, texts), before)
+        assert (acting - before).norm() > 0.1 * before.norm()
+        with Lora.of(model, made.state).on(model):
+            assert torch.equal(model.predict(x, 0.5, texts), acting)
+
+
+def test_a_lora_is_trained_on_the_pairs(model: Model):
+    latents = model.latents(world.held_out_scenes(16, seed=3), 0)
+    names = [world.caption(scene) for scene in world.held_out_scenes(8, seed=3)]
+    pairs = Compared(latents, [*names, *names], np.zeros((16, 64, 64, 3), np.uint8))
+    made = lesson.train_lora(model, pairs, 2000.0, 2, 0)
+    assert all(layer.up.abs().max() > 0 for layer in made.layers.values())
+    assert not any("parametrizations" in name for name, _ in model.network.named_modules())

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ....softrepa.adapter import Adapter
 from ....training.cache.progress import progress
-from ....training.model.soft_tokens import SoftTokens
 from ....training.objectives import DPO, Row, mean_squared_error
+from ....training.settings.values import Settings
 from ....training.step.batches import Batch, Batches
 from ...sweep.model import LEVELS, Model
 from ...sweep.training import settings, start_of
+from .lora import Lora
 from .pairs import Compared
+
+
+class Predict(Protocol):
+    """The velocity of the bare model, or with what is trained."""
+
+    def __call__(
+        self, noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool
+    ) -> Tensor: ...
+
 
 FLAGS: dict[str, Any] = {
     "objective": "dpo",
@@ -31,8 +41,37 @@ def train(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> 
     """The adapter after so many steps."""
     chosen = settings(**FLAGS, beta=beta, steps=steps, seed=seed)
     live = start_of(chosen).copy("cpu", trainable=True)
+
+    def predict(noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool) -> Tensor:
+        return model.predict(noisy, sigma, texts, None if bare else live.adapter)
+
+    _learn(model, pairs, chosen, list(live.tensors.values()), predict)
+    return live.copy("cpu", trainable=False).adapter
+
+
+def train_lora(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> Lora:
+    """The LoRA after so many steps, on the same batches."""
+    chosen = settings(**FLAGS, beta=beta, steps=steps, seed=seed)
+    lora = Lora.new(model, seed)
+
+    def predict(noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool) -> Tensor:
+        lora.scaled(0.0 if bare else 1.0)
+        return model.predict(noisy, sigma, texts)
+
+    with lora.on(model):
+        _learn(model, pairs, chosen, lora.parameters, predict)
+    return lora
+
+
+def _learn(
+    model: Model,
+    pairs: Compared,
+    chosen: Settings,
+    parameters: list[Tensor],
+    predict: Predict,
+) -> None:
     optimizer = torch.optim.AdamW(
-        list(live.tensors.values()), chosen.learning_rate, weight_decay=chosen.weight_decay
+        parameters, chosen.learning_rate, weight_decay=chosen.weight_decay
     )
     batches = Batches(
         cache=pairs,
@@ -40,21 +79,20 @@ def train(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> 
         shapes={index: tuple(pairs.latents.shape[1:]) for index in range(len(pairs))},
         size=chosen.batch_size,
         timesteps=LEVELS,
-        seed=seed,
+        seed=chosen.seed,
         worse={index: (pairs.count + index,) for index in range(pairs.count)},
     )
     objective = DPO(**chosen.hyperparameters)
-    for step in progress(range(steps), label="train", unit="step"):
+    for step in progress(range(chosen.steps), label="train", unit="step"):
         optimizer.zero_grad(set_to_none=True)
-        loss_of(model, objective, batches[step], pairs, live).backward()
+        loss_of(model, objective, batches[step], pairs, predict).backward()
         optimizer.step()
-    return live.copy("cpu", trainable=False).adapter
 
 
 def loss_of(
-    model: Model, objective: DPO, batch: Batch, pairs: Compared, live: SoftTokens
+    model: Model, objective: DPO, batch: Batch, pairs: Compared, predict: Predict
 ) -> Tensor:
-    """The batch's loss, (), with the graph to the tokens."""
+    """The batch's loss, (), with the graph to what is trained."""
     rows = len(batch.images)
     names = [batch.captions[row[0]] for row in batch.candidates]
     sigma = float(model.sigmas[batch.timestep])
@@ -65,8 +103,8 @@ def loss_of(
     )
     texts = model.prompts.encode([*names, *names])
     with torch.no_grad():
-        bare = model.predict(noisy, sigma, texts)
-    predictions = model.predict(noisy, sigma, texts, live.adapter)
+        bare = predict(noisy, sigma, texts, bare=True)
+    predictions = predict(noisy, sigma, texts, bare=False)
     loss = predictions.new_zeros(())
     for row in range(rows):
         both = [row, rows + row]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import load_file, save_file
 
 from ....evaluation.statistics.rates import paired
 from ....host.pack import ROOT
@@ -23,7 +25,8 @@ from ...judge import ATTRIBUTES
 from ...sweep.model import Model
 from ...table import gain
 from . import pairs
-from .lesson import train
+from .lesson import train, train_lora
+from .lora import Lora
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 SECTION = "preference"
@@ -36,7 +39,7 @@ PROMPTS = 500
 @dataclass(frozen=True)
 class Use:
     """One way to paint. method: bare, softrepa (the kept adapter), dpo, or both: the tokens of
-    softrepa and dpo side by side. seed: of dpo's training."""
+    softrepa and dpo side by side; lora: one trained by dpo. seed: of dpo's training."""
 
     method: str
     strength: float = 1.0
@@ -52,6 +55,7 @@ def uses() -> Iterator[Use]:
     for seed in (0, 1, 2):
         for strength in (1.0, 0.5):
             yield Use("dpo", strength, 2000.0, 400, seed)
+        yield Use("lora", 1.0, 2000.0, 400, seed)
         if seed == 0:
             yield Use("softrepa", 0.5)
         yield Use("both", 0.5, 2000.0, 400, seed)
@@ -79,12 +83,23 @@ class Bench:
         return found
 
     def adapter(self, use: Use) -> Adapter | None:
-        if use.method == "bare":
+        if use.method in ("bare", "lora"):
             return None
         if use.method == "softrepa":
             return files.read(KEPT)
         trained = self._trained(use)
         return trained if use.method == "dpo" else concatenate(files.read(KEPT), trained)
+
+    def on(self, use: Use) -> AbstractContextManager[None]:
+        """Puts a LoRA on the model, where the use has one."""
+        if use.method != "lora":
+            return nullcontext()
+        file = ADAPTERS / f"lora_beta{use.beta:g}_steps{use.steps}_seed{use.seed}.safetensors"
+        if not file.is_file():
+            made = train_lora(self.model, self.compared, use.beta, use.steps, use.seed)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(made.state, file)
+        return Lora.of(self.model, load_file(file)).on(self.model, use.strength)
 
     def _trained(self, use: Use) -> Adapter:
         file = ADAPTERS / f"beta{use.beta:g}_steps{use.steps}_seed{use.seed}.safetensors"
@@ -97,9 +112,11 @@ class Bench:
     def measure(self, use: Use) -> dict[str, Any]:
         """Each prompt's verdict, 1 or 0, attribute by attribute."""
         prompts = [world.caption(scene) for scene in self.scenes]
-        pictures = self.model.paint(
-            prompts, range(len(prompts)), self.adapter(use), strength=use.strength
-        )
+        adapter = self.adapter(use)
+        with self.on(use):
+            pictures = self.model.paint(
+                prompts, range(len(prompts)), adapter, strength=use.strength
+            )
         found = verdicts(list(pictures), self.scenes)
         return {name: "".join("01"[v.as_dict()[name]] for v in found) for name in ATTRIBUTES}
 
