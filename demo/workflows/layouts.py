@@ -168,6 +168,53 @@ def schedule_and_blocks() -> Workflow:
     return flow
 
 
+def editing() -> Workflow:
+    flow = Workflow("softrepa_editing")
+    model = models.SD3
+    loaded = _loaders(flow, model)
+    apply = _apply(flow, loaded)
+    text = "a red apple beside a blue mug on a wooden table, morning light"
+    source = _prompts(flow, loaded, THIRD, text, "Source prompt")
+    target = flow.node(
+        "CLIPTextEncode",
+        (THIRD, 430),
+        {"clip": loaded.clip},
+        title="Target prompt",
+        size=(360, 170),
+        colour=GREEN,
+        text=text.replace("red apple", "green pear"),
+    )
+    latent = _latent(flow, model, (THIRD, 690))
+    flow.group("3 · Source, negative, target", [source.positive, source.negative, target, latent])
+    shown = "Source picture"
+    sampler = _sampler(flow, model, (FOURTH, 0), apply["MODEL"], source, latent, title=shown)
+    edited = flow.node(
+        "SoftREPAFlowEdit",
+        (FOURTH, 420),
+        {
+            "model": apply["MODEL"],
+            "source": source.positive["CONDITIONING"],
+            "target": target["CONDITIONING"],
+            "negative": source.negative["CONDITIONING"],
+            "latent_image": sampler["LATENT"],
+        },
+        seed=1,
+    )
+    flow.group("4 · Paint", [sampler])
+    flow.group("5 · Edit", [edited], OURS)
+    for left, latents, title in (
+        (FIFTH + 40, sampler, "6 · Source"),
+        (SIXTH + 40, edited, "7 · Edited"),
+    ):
+        decoded = _decoded(flow, loaded, (left, 0), latents)
+        prefix = f"{flow.name}_{title.split()[2].lower()}"
+        flow.group(title, [decoded, _saved(flow, (left, 125), decoded, prefix, (340, 400))])
+    _files_note(flow, model.files_note())
+    flow.note("What happens", (SECOND, 540), notes.EDITING)
+    flow.note("What to try", (FIFTH + 40, 620), notes.EDITING_TRY, width=560)
+    return flow
+
+
 def _text_to_image(name: str, model: Model, prompt: str, texts: tuple[str, ...]) -> Workflow:
     flow = Workflow(name)
     loaded = _loaders(flow, model)
@@ -276,13 +323,15 @@ def _apply(flow: Workflow, loaded: Loaded, strength: float = 1) -> Node:
     return apply
 
 
-def _prompts(flow: Workflow, loaded: Loaded, left: int, text: str) -> Prompts:
+def _prompts(
+    flow: Workflow, loaded: Loaded, left: int, text: str, title: str = "Prompt"
+) -> Prompts:
     clip = {"clip": loaded.clip}
     positive = flow.node(
         "CLIPTextEncode",
         (left, 0),
         clip,
-        title="Prompt",
+        title=title,
         size=(360, 170),
         colour=GREEN,
         text=text,
@@ -332,5 +381,5 @@ def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point
 
 LAYOUTS = (
     sd3, sdxl, sd15, flux1, z_image, anima,
-    before_after, one_prompt, schedule_and_blocks, demo_world, does_it_help,
+    before_after, one_prompt, schedule_and_blocks, editing, demo_world, does_it_help,
 )  # fmt: skip

@@ -183,6 +183,33 @@ TYPES: dict[str, NodeType] = {
         optional=frozenset({"schedule"}),
         pack=PACK,
     ),
+    "SoftREPAFlowEdit": NodeType(
+        sockets={
+            "model": "MODEL",
+            "source": "CONDITIONING",
+            "target": "CONDITIONING",
+            "negative": "CONDITIONING",
+            "latent_image": "LATENT",
+        },
+        widgets={
+            "seed": ("INT", 0),
+            "steps": ("INT", 50),
+            "scheduler": ("COMBO", "normal"),
+            "n_min": ("INT", 0),
+            "n_max": ("INT", 33),
+            "n_avg": ("INT", 1),
+            "source_cfg": ("FLOAT", 3.5),
+            "target_cfg": ("FLOAT", 13.5),
+            "target_guidance": ("COMBO", "uncond + s (cond - uncond)"),
+            "method": ("COMBO", "FlowEdit"),
+            "zeta": ("FLOAT", 0.01),
+        },
+        outputs={"LATENT": "LATENT"},
+        size=(340, 424),
+        tall=520,
+        seed="seed",
+        pack=PACK,
+    ),
     "SoftREPATrial": NodeType(
         sockets={
             "model_1": "MODEL",

@@ -216,3 +216,25 @@ in ComfyUI/input. Take another **name** for every trial.
 **Your scorer**: for real pictures *clip* with CLIP's own file, *pickscore*, *imagereward* or \
 another. Where its file is missing, the message says which one, from where, and into which folder.
 """
+
+EDITING = """
+The first sampler paints a picture of the **source** prompt. **SoftREPA FlowEdit** then changes it \
+to what the **target** prompt says, and keeps the rest. Say both in the same words, with the \
+change in them.
+
+**Your own picture**: *Load Image* → *VAE Encode* in place of the first sampler, and a source \
+prompt that tells what it shows.
+
+**Only a part of it**: *Set Latent Noise Mask* before FlowEdit; outside of the mask nothing changes.
+"""
+
+EDITING_TRY = """
+**n_max**: so many of the 50 steps take part. Too much changes? 30, 27, 24. Too little? 36.
+
+**target_cfg** is the other knob. With the adapter less is enough: its authors use 9 with n_max 30 \
+and the second **target_guidance**.
+
+**method**: *FlowAlign* keeps more of the picture; set **steps** and **n_max** to 33.
+
+**Off and on**: select **Apply SoftREPA**, press Ctrl+B and run again; the seed is fixed.
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,11 @@ def install_parts(base: Path) -> list[Path]:
     return files
 
 
-def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any]:
-    """The workflow with the demo world's files, adapter and picture size, and this prompt in place
-    of its own, if any is given. A guidance (cfg) of 1 becomes 4, which that model needs."""
-    workflow = json.loads(json.dumps(workflow))
+def in_demo_world(workflow: dict[str, Any], prompts: Sequence[str]) -> dict[str, Any]:
+    """The workflow with the demo world's files, adapter and picture size, and these prompts in
+    place of its own, in their order, as far as there are any. A guidance (cfg) of 1 becomes 4,
+    which that model needs."""
+    workflow, others = json.loads(json.dumps(workflow)), list(prompts)
     for node in workflow["nodes"]:
         kind, values = node["type"], node.get("widgets_values", [])
         if kind in ("CheckpointLoaderSimple", "SoftREPALoader", "UNETLoader", "VAELoader"):
@@ -87,8 +88,8 @@ def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any
             node["properties"].pop("models", None)
         elif kind in ("EmptyLatentImage", "EmptySD3LatentImage"):
             values[:2] = world.SIZE, world.SIZE
-        elif kind == "CLIPTextEncode" and values[0] and prompt is not None:
-            values[0] = prompt
+        elif kind == "CLIPTextEncode" and values[0] and others:
+            values[0] = others.pop(0)
         elif kind == "KSampler":
             cfg = [*TYPES[kind].widgets].index("cfg") + 1  # behind what a seed is followed by
             values[cfg] = 4 if values[cfg] == 1 else values[cfg]

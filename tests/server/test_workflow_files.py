@@ -68,6 +68,7 @@ def test_there_is_one_for_each_model_and_use():
         "softrepa_before_after",
         "softrepa_one_prompt_only",
         "softrepa_schedule_and_blocks",
+        "softrepa_editing",
         "softrepa_demo_world",
         "softrepa_does_it_help",
     }
