@@ -15,6 +15,7 @@ import runpy
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,9 +38,12 @@ def main() -> int:
         write_pictures(pictures, ("red", "green", "blue"))
         install_pack(base)
         with serve(Path(os.environ["COMFYUI_PATH"]), base) as server:
-            check_apart(server, pictures, "sdxl", checkpoint, resolution=64)
-    print(f"SDXL of files apart: all as it must be ({time.monotonic() - began:.0f} s)")
+            check_apart(server, pictures, "sdxl", checkpoint, resolution=64, say=said(began))
     return 0
+
+
+def said(began: float) -> Callable[[str], None]:
+    return lambda held: print(f"{time.monotonic() - began:5.0f} s  SDXL: {held}", flush=True)
 
 
 if __name__ == "__main__":
