@@ -33,6 +33,8 @@ export class TrainingView {
     this.#strip.append(this.#film)
     this.#strip.addEventListener('wheel', (event) => sideways(this.#strip, event))
     this.#previews.addEventListener('load', () => this.#settle())
+    // A server that was started anew has emptied its temp.
+    this.#previews.addEventListener('error', () => (this.#strip.hidden = true))
     this.#content.append(this.#head, this.#plots, this.#strip)
     addPanel(shared.app, node, 'softrepa_training', this.#content, { height: HEIGHT, grows: true })
   }
@@ -53,7 +55,7 @@ export class TrainingView {
     const { step, steps, left, said, curve, previews } = this.#told
     const values = { step, steps, left: duration(left ?? 0) }
     this.#head.textContent =
-      left === null ? said : text(step === steps ? 'trainDone' : 'trainStep', values)
+      left === null ? said : text(left ? 'trainStep' : 'trainDone', values)
     this.#plots.replaceChildren(...PLOTS.map((plot) => this.#plot(plot, curve, steps)))
     this.#strip.hidden = !previews
     if (previews) this.#show(app.api.apiURL(`/view?${new URLSearchParams(previews)}`))

@@ -52,7 +52,6 @@ class Watch:
         self._began = self._sent = time.monotonic()
         self._encoded: dict[str, int] = {}
         self._strip: dict[str, str] | None = None
-        self._name = f"softrepa_previews_{uuid.uuid4().hex[:12]}"
         self._last: tuple[int, float | None, str] = (self._first, None, "")
 
     def encoded(self, count: int, what: str) -> None:
@@ -79,7 +78,7 @@ class Watch:
         folder = Path(folder_paths.get_temp_directory())
         folder.mkdir(parents=True, exist_ok=True)
         # A name of its own each time: browsers keep what they have seen under a name.
-        name = f"{self._name}_{strip.width}.jpg"
+        name = f"softrepa_previews_{uuid.uuid4().hex}.jpg"
         strip.save(folder / name, quality=85)
         self._strip = {"filename": name, "subfolder": "", "type": "temp"}
         self._send(*self._last)
