@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = Path(__file__).with_suffix(".safetensors")
 STEPS, GUIDANCE, SIDE = 4, 4.0, 32
 TOKENS = (2, 5)
-THRESHOLDS = {0: 0.022, 1: 0.03}
+THRESHOLDS = {0: 0.022, 1: 0.012}
 STEP_SIZE = 6.0
 
 
@@ -134,9 +134,7 @@ def _diffusers_network(small: Any) -> Any:
     )
     names = comfy.utils.unet_to_diffusers(config)
     weights = small.model().diffusion_model.state_dict()
-    network.load_state_dict(
-        {key: weights[names[key]] for key in network.state_dict()}, strict=True
-    )
+    network.load_state_dict({key: weights[names[key]] for key in network.state_dict()}, strict=True)
     return network.eval()
 
 

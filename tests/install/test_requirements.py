@@ -11,7 +11,7 @@ import pytest
 import tomllib
 from comfyui_softrepa.tests.install.conftest import ROOT
 
-SHIPPED = ("softrepa", "injection", "nodes", "training", "evaluation")
+SHIPPED = ("softrepa", "injection", "guidance", "nodes", "training", "evaluation")
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
 OPTIONAL = {"torch.utils.tensorboard": "tensorboard", "wandb": "wandb"}
 """Imported where they are installed, by module."""
