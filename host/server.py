@@ -23,8 +23,7 @@ import websocket
 ROOT = Path(__file__).resolve().parent.parent
 PACK = "ComfyUI-SoftREPA"
 _SHIPPED = ("__init__.py", "pyproject.toml", "softrepa", "injection", "editing", "guidance",
-            "nodes",
-            "training", "evaluation", "web", "locales", "example_workflows")  # fmt: skip
+            "nodes", "training", "evaluation", "web", "locales", "example_workflows")  # fmt: skip
 
 
 class GraphError(RuntimeError):
