@@ -3,8 +3,8 @@
 SD1.5 at its real width, and an SD3 of half the width and depth (768, 12 blocks) with an adapter for
 its first five; Flux.1 with one double and one single block, and Z-Image with one layer, at their
 real widths, in bfloat16 too. Random weights, 512 x 512 pixels, one branch of guidance a call (both
-cost the same). At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each is timed in turn
-with the bare model, and the ratio is taken pair by pair.
+cost the same). At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each
+is timed in turn with the bare model, and the ratio is taken pair by pair.
 Run: python noxfile.py benchmarks sampling_step
 """
 
