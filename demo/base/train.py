@@ -105,12 +105,12 @@ def batches(
     rng = np.random.default_rng(seed)
     while True:
         chosen = rng.integers(len(scenes), size=BATCH)
-        texts = [_caption(scenes[index], careful, rng) for index in chosen]
+        texts = [caption_of(scenes[index], careful, rng) for index in chosen]
         context, pooled = prompts.encode(texts)
         yield images[torch.from_numpy(chosen)].float(), context, pooled
 
 
-def _caption(scene: world.Scene, careful: float, rng: np.random.Generator) -> str:
+def caption_of(scene: world.Scene, careful: float, rng: np.random.Generator) -> str:
     marked = rng.random() < careful
     if rng.random() < EMPTY:
         return world.MARK if marked else ""
