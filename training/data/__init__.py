@@ -1,7 +1,7 @@
 """Images with captions: finding them, reading them, and making captions that are nearly right."""
 
 from .buckets import Plan, plan
-from .comparisons import Set, alone, compared
+from .comparisons import TrainingSet, alone, compared
 from .pairs import Pair, find
 from .pictures.framing import Framing
 from .report import Report
@@ -11,7 +11,7 @@ __all__ = [
     "Pair",
     "Plan",
     "Report",
-    "Set",
+    "TrainingSet",
     "alone",
     "compared",
     "find",

@@ -27,7 +27,7 @@ def report(prepared: Prepared) -> str:
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())
     weight = settings.train_weight
     held = saved_bytes(denoiser, live, _latent(prepared), text, settings.checkpointing, weight)
-    training, held_out = split(prepared.set.own, settings.val_fraction, settings.seed)
+    training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
     memory = weights + held * settings.micro_batch
     blocks = ", ".join(live.adapter.layers)
     return "\n".join(
