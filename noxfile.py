@@ -4,6 +4,7 @@ python noxfile.py tests        the whole test suite against a real ComfyUI; SOFT
                                (or a version) for the newer of the two front-ends
 python noxfile.py demo         the method at work, from a checkpoint to pictures
 python noxfile.py sweep        the demo's table of settings, as far as it is not there yet
+python noxfile.py rivals       the table of rivals, as far as it is not there yet: demo/RIVALS.md
 python noxfile.py scorers      the scorers' tests with the oldest transformers that ComfyUI permits
 python noxfile.py lint
 python noxfile.py benchmarks
@@ -138,6 +139,13 @@ def sweep(session: nox.Session) -> None:
     """Findings that demo/sweep/results.jsonl lacks (an hour for all), then the table of them."""
     session.env["OMP_NUM_THREADS"] = "1"
     _run(session, "demo/sweep", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["host"])
+def rivals(session: nox.Session) -> None:
+    """Rows that demo/rivals/rows.jsonl lacks, then demo/RIVALS.md; `-- --help` for parts of it."""
+    session.env["OMP_NUM_THREADS"] = "1"
+    _run(session, "demo/rivals", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["host"])

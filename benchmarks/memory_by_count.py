@@ -128,8 +128,8 @@ def counted(model: Any, full: Full, checkpointing: bool) -> tuple[float, tuple[A
     from comfyui_softrepa.injection import make_application
     from comfyui_softrepa.injection.architectures import architecture_of
     from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
-    from comfyui_softrepa.training.model.joint_blocks import training_options, with_adapter
-    from comfyui_softrepa.training.model.recompute import training_mode
+    from comfyui_softrepa.training.model.graph.blocks import training_mode
+    from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
 
     architecture = architecture_of(model)
     width = architecture.widths(model)[0]

@@ -22,8 +22,8 @@ import websocket
 
 ROOT = Path(__file__).resolve().parent.parent
 PACK = "ComfyUI-SoftREPA"
-_SHIPPED = ("__init__.py", "pyproject.toml", "softrepa", "injection", "nodes", "training",
-            "evaluation", "web", "locales", "example_workflows")  # fmt: skip
+_SHIPPED = ("__init__.py", "pyproject.toml", "softrepa", "injection", "editing", "nodes",
+            "training", "evaluation", "web", "locales", "example_workflows")  # fmt: skip
 
 
 class GraphError(RuntimeError):

@@ -57,11 +57,11 @@ class AttentionBlend:
             return found
 
         spans = extra.get(SPANS, ())
-        found = _blend(attention, key, value, 1, spans)
+        found = blend(attention, key, value, 1, spans)
         if not unmet:
             return found
         blended = tuple(Span(span.count, span.strength) for span in spans)
-        return _blend(attention, key, value, 1, blended)
+        return blend(attention, key, value, 1, blended)
 
     def _attention(
         self,
@@ -122,7 +122,7 @@ class Unprojected:
     to_k = to_v = to_out = to_q
 
 
-def _blend(
+def blend(
     attention: Callable[[Tensor, Tensor, tuple[WeighedKeys, ...]], Tensor],
     key: Tensor,
     value: Tensor,
@@ -130,19 +130,23 @@ def _blend(
     spans: tuple[Span, ...],
     weighed: tuple[WeighedKeys, ...] = (),
 ) -> Tensor:
-    """start: where the first of the spans begins. weighed: keys before it that have a weight."""
+    """What attention gives with these spans as strong as they are: linear in what it gives.
+
+    attention: of (key, value, weighed keys). start: where the first of the spans begins. weighed:
+    keys before it that have a weight.
+    """
     if not spans:
         return attention(key, value, weighed)
     span, rest = spans[0], spans[1:]
     behind = start + span.count
     if is_full(span.strength):
-        return _blend(attention, key, value, behind, rest, weighed)
+        return blend(attention, key, value, behind, rest, weighed)
     if span.in_attention:
         weighed = (*weighed, WeighedKeys(start, span.count, span.strength))
-        return _blend(attention, key, value, behind, rest, weighed)
-    with_tokens = _blend(attention, key, value, behind, rest, weighed)
+        return blend(attention, key, value, behind, rest, weighed)
+    with_tokens = blend(attention, key, value, behind, rest, weighed)
     key, value = _cut(key, start, span.count), _cut(value, start, span.count)
-    plain = _blend(attention, key, value, start, rest, weighed)
+    plain = blend(attention, key, value, start, rest, weighed)
     return between(plain, with_tokens, span.strength)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention_weight import WeighedKeys, lengthened, was_weighed, weigh
+from .attention_weight import WeighedKeys, was_weighed, with_more
 from .joint_sequence import JointSequence
 from .rows import follow_rows
 from .strength import between, is_full
@@ -42,17 +42,19 @@ class JointBlockPatch:
             text.shape[0],
             options.get("cond_or_uncond") or (),
         ).to(text)
-        beside = (text, tokens) if self.append else (tokens, text)
+        # NAG cuts what a shorter text has in front: tokens at position 0 may stand at its end.
+        append = self.append or "pe_negative" in args
+        beside = (text, tokens) if append else (tokens, text)
         longer = {**args, "txt": torch.cat(beside, dim=1)}
         if self.sequence is not None:
-            longer |= self.sequence.grown(args, text.shape[1], tokens.shape[1], self.append)
+            longer |= self.sequence.grown(args, text.shape[1], tokens.shape[1], append)
         weighed = self.in_attention and not is_full(self.strength)
-        options = self._options(options, text, args["img"], weighed)
+        options = self._options(options, text, args["img"], weighed, append)
         longer["transformer_options"] = options
         if not is_full(self.strength):
             longer["img"] = args["img"].clone()  # some blocks write into it, and it is used twice
         with_tokens = run(longer)
-        with_tokens = {**with_tokens, "txt": self._strip(with_tokens.get("txt"))}
+        with_tokens = {**with_tokens, "txt": self._strip(with_tokens.get("txt"), append)}
         if is_full(self.strength) or (weighed and was_weighed(options)):
             return with_tokens
         plain = run(args)
@@ -62,16 +64,18 @@ class JointBlockPatch:
         return blended
 
     def _options(
-        self, options: Mapping[str, Any], text: Tensor, image: Tensor, weighed: bool
+        self,
+        options: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        weighed: bool,
+        append: bool,
     ) -> Mapping[str, Any]:
         """The call's options, which tell the block's attention how much the tokens weigh."""
         count = self.tokens.shape[1]
         sequence = self.sequence or JointSequence()
-        at, keys = sequence.place(text.shape[1], image.shape[1], self.append)
-        options = lengthened(options, count, at)
-        if not weighed:
-            return options
-        return weigh(options, (WeighedKeys(at, count, self.strength),), keys + count)
+        at, keys = sequence.place(text.shape[1], image.shape[1], append)
+        return with_more(options, WeighedKeys(at, count, self.strength), keys, weighed)
 
     def _previous(
         self, extra: dict[str, Any], others: dict[str, Any]
@@ -80,8 +84,8 @@ class JointBlockPatch:
             return extra["original_block"]
         return lambda args: self.previous(args, extra, **others)
 
-    def _strip(self, text: Tensor | None) -> Tensor | None:
+    def _strip(self, text: Tensor | None, append: bool) -> Tensor | None:
         if text is None:  # the last joint block gives none back, cross-attention never does
             return None
         count = self.tokens.shape[1]
-        return text[:, :-count] if self.append else text[:, count:]
+        return text[:, :-count] if append else text[:, count:]

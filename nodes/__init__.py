@@ -10,6 +10,8 @@ from .apply import SoftREPAApply
 from .apply_conditioning import SoftREPAApplyConditioning
 from .blend import SoftREPABlend
 from .evaluation import EVALUATION_NODES
+from .flow_edit import SoftREPAFlowEdit
+from .guidance import GUIDANCE_NODES
 from .info import SoftREPAInfo
 from .loader import SoftREPALoader
 from .routes import register_routes
@@ -25,6 +27,8 @@ NODES: list[type[io.ComfyNode]] = [
     SoftREPABlend,
     SoftREPASave,
     SoftREPAInfo,
+    *GUIDANCE_NODES,
+    SoftREPAFlowEdit,
     *EVALUATION_NODES,
     *TRAINING_NODES,
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -29,14 +30,18 @@ def make_checkpoint(path: Path, mmdit: Path = MMDIT, autoencoder: Path = VAE) ->
     The file appears whole or not at all. Raises FileNotFoundError where weights are missing,
     OSError where `path` cannot be written.
     """
-    mark = _fingerprint(mmdit, autoencoder)
+    return write(path, fingerprint(mmdit, autoencoder), lambda: state(mmdit, autoencoder))
+
+
+def write(path: Path, mark: str, made: Callable[[], dict[str, Tensor]]) -> Path:
+    """Write what `made` gives, or keep a checkpoint of this mark. Raises OSError."""
     if _mark_of(path) == mark:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     # Named by process, so that two set-ups at once do not write into one file.
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        save_file(state(mmdit, autoencoder), partial, metadata={_KEY: mark})
+        save_file(made(), partial, metadata={_KEY: mark})
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -52,7 +57,8 @@ def state(mmdit: Path = MMDIT, autoencoder: Path = VAE) -> dict[str, Tensor]:
     return result | clip.state("text_encoders.clip_l.transformer.")
 
 
-def _fingerprint(*files: Path) -> str:
+def fingerprint(*files: Path) -> str:
+    """What a checkpoint made of these files and today's CLIP-L is marked with."""
     digest = hashlib.sha256(f"{_FORMAT} {clip.SEED} {clip.PLACES} {clip.PLACE_SCALE}".encode())
     for file in files:
         digest.update(file.read_bytes())

@@ -85,6 +85,7 @@ def velocity(
     tokens: Mapping[int, Tensor] | None = None,
     strength: float = 1.0,
     weight: float = 1.0,
+    skipped: int | None = None,
 ) -> Tensor:
     """What ``network(x, t, full_context, full_pooled)`` computes, from short inputs.
 
@@ -92,6 +93,7 @@ def velocity(
     standing for all LENGTH - PLACES padding tokens; `pooled` (B, 768). `tokens`: by block, soft
     tokens (B or 1, K, 192) beside its text; on which side makes no difference, as the blocks know
     no order of text. `strength`: a block gives plain + strength · (with tokens - plain).
+    `skipped`: a block that is left out, as skip-layer guidance does.
     """
     size = x.shape[-2:]
     image = network.x_embedder(x) + network.cropped_pos_embed(size).to(x.dtype)
@@ -102,6 +104,8 @@ def velocity(
     bias = torch.zeros(text.shape[1] + image.shape[1])
     bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
     for index, block in enumerate(network.joint_blocks):
+        if index == skipped:
+            continue
         beside = (tokens or {}).get(index)
         if beside is None:
             text, image = _joint(block, text, image, condition, bias)

@@ -78,7 +78,7 @@ def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
     `state` holds ``encoder.*`` and ``decoder.*``; the result ``taesd_encoder.*`` and
     ``taesd_decoder.*``.
     """
-    ends = {"encoder.0.weight": 3, "decoder.1.weight": CHANNELS}
+    ends = {"encoder.0.weight": 3, "decoder.1.weight": state["decoder.1.weight"].shape[1]}
     last = {"encoder": 14, "decoder": 19}
     wide = {}
     for key, value in state.items():

@@ -1,4 +1,4 @@
-"""What the bare base model shows at each guidance scale: the table of demo/base/README.md."""
+"""What a bare base shows at each guidance scale: the table of its README."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from .. import world
 from ..evaluate import rates, sampling, verdicts
 from ..judge import ATTRIBUTES
 from .model import Model
+from .short import Short
 
 SCALES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 
-def table() -> str:
+def table(model: Short | None = None) -> str:
     """A row a scale: the share of the sweep's pictures that are right, with Wilson's interval."""
-    model = Model.load()
+    model = model or Model.load()
     scenes = world.held_out_scenes(world.SWEPT, world.SWEPT_SEED)
     prompts = [world.caption(scene) for scene in scenes]
     names = ("all", *(name for name in ATTRIBUTES if name != "all"))

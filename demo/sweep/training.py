@@ -24,9 +24,10 @@ from ...training.settings.randomness import torch_generator
 from ...training.settings.values import Settings
 from ...training.step.batches import Batch, Batches
 from .. import world
-from .model import LEVELS, Model
+from .model import Model
+from .short import LEVELS, Short
 
-WIDTH = 192
+WIDTH = Model.WIDTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Pairs:
     texts: Sequence[str]
 
     @classmethod
-    def drawn(cls, model: Model, scenes: Sequence[world.Scene], seed: int) -> Pairs:
+    def drawn(cls, model: Short, scenes: Sequence[world.Scene], seed: int) -> Pairs:
         return cls(model.latents(scenes, seed), [world.caption(scene) for scene in scenes])
 
     def __len__(self) -> int:
@@ -53,21 +54,21 @@ class Pairs:
         return []
 
 
-def settings(**flags: object) -> Settings:
-    """The trainer's flags, with its defaults for SD3 where none is given."""
+def settings(family: str = Model.FAMILY, **flags: object) -> Settings:
+    """The trainer's flags, with its defaults for the family where none is given."""
     unused = {"checkpoint": "", "data": Path(), "output": ""}
-    return Settings.of({**unused, **flags}).completed("SD3")
+    return Settings.of({**unused, **flags}).completed(family)
 
 
 def train(
-    model: Model,
+    model: Short,
     pairs: Pairs,
     chosen_settings: Settings,
     at: Mapping[int, Callable[[Adapter], None]] | None = None,
 ) -> Adapter:
     """The adapter after the settings' steps. `at`: what to call with it after some of them."""
     objective = OBJECTIVES[chosen_settings.objective](**chosen_settings.hyperparameters)
-    live = start_of(chosen_settings).copy("cpu", trainable=True)
+    live = start_of(chosen_settings, model).copy("cpu", trainable=True)
     average = live.copy("cpu", trainable=False) if objective.SURVEY == "average" else None
     optimizer = torch.optim.AdamW(
         list(live.tensors.values()),
@@ -88,7 +89,7 @@ def train(
 
 
 def loss_of(
-    model: Model,
+    model: Short,
     objective: object,
     batch: Batch,
     pairs: Pairs,
@@ -102,8 +103,8 @@ def loss_of(
     counts = [len(row) for row in batch.candidates]
     sigma = float(model.sigmas[batch.timestep])
     latents = torch.stack([pairs.latent(image) for image in batch.images])
-    noisy = torch.lerp(latents, batch.noise.expand_as(latents), sigma)[rows]
-    target = batch.noise - latents
+    noisy, target = model.noised(latents, batch.noise, sigma)
+    noisy = noisy[rows]
     banks = torch.ones(len(rows), dtype=torch.int64) if objective.BANKS == 2 else None
     if banks is not None:
         banks[torch.tensor([0, *counts[:-1]]).cumsum(0)] = 0
@@ -132,19 +133,24 @@ def loss_of(
     return constant + weights @ mean_squared_error(predictions, targets)
 
 
-def start_of(chosen_settings: Settings) -> SoftTokens:
-    """The tokens that training begins with, as `training.model.design` makes them."""
-    layers = tuple(chosen_settings.layers.split(","))
+def start_of(chosen_settings: Settings, model: Short | type[Short] = Model) -> SoftTokens:
+    """The tokens that training begins with, as `training.model.design` makes them.
+
+    A U-Net's chosen groups of blocks share one row; `--start bos` needs a loaded model.
+    """
+    layers, unet = tuple(chosen_settings.layers.split(",")), model.ARCHITECTURE == "unet"
+    appended = OBJECTIVES[chosen_settings.objective].APPENDED
     return initial_tokens(
         banks=OBJECTIVES[chosen_settings.objective].BANKS,
-        rows=len(layers),
+        rows=1 if unet else len(layers),
         tokens=chosen_settings.tokens,
-        width=WIDTH,
-        offset_width=WIDTH if chosen_settings.time_offsets else None,
-        architecture="mmdit",
-        placement="append" if OBJECTIVES[chosen_settings.objective].APPENDED else "prepend",
+        width=model.WIDTH,
+        offset_width=model.WIDTH if chosen_settings.time_offsets else None,
+        architecture=model.ARCHITECTURE,
+        placement="after_bos" if unet else "append" if appended else "prepend",
         layers=layers,
         generator=torch_generator(chosen_settings.seed, "tokens"),
+        bos=model.prompts.first() if chosen_settings.start == "bos" else None,
     )
 
 

@@ -38,6 +38,14 @@ def _is_flux_2(network: Any) -> bool:
     return _counted(network) == (_TEXT_AXIS_OF_FLUX_2,)
 
 
+def unserved(network: Any) -> str | None:
+    """The name of a model with Flux's network that neither row serves: its text is counted on two
+    axes at once."""
+    if not isinstance(network, Flux) or _is_flux_1(network) or _is_flux_2(network):
+        return None
+    return "Ovis-Image" if getattr(network.params, "yak_mlp", False) else "LongCat-Image"
+
+
 def _hidden(network: Any) -> int:
     return network.hidden_size
 

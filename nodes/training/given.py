@@ -19,7 +19,7 @@ from ...training.model import comfy_model
 from ...training.model.captions import Captions
 from ...training.model.design import family
 from ...training.model.model_files import ModelFiles
-from ...training.model.text_encoders import OPTIONAL, TEXT_ENCODERS, in_graph
+from ...training.settings.text_encoders import OPTIONAL, TEXT_ENCODERS, in_graph
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,19 @@ from .wording import TrainingError, worded
 
 _ELSEWHERE = {
     *("help", "config", "comfyui", "base_directory", "extra_model_paths_config", "cpu"),
-    *("checkpoint", "model", "text_encoder", "vae", "data", "output", "cache", "recipe"),
+    *("checkpoint", "model", "text_encoder", "vae", "output", "cache", "recipe"),
     *("objective", "steps", "batch_size", "learning_rate", "resolution", "seed", "val_fraction"),
     *("preview_prompts", "preview_every", "resume", "dry_run"),
 }
 """Inputs of SoftREPATrain, what ComfyUI has settled already, and what has no sense in a graph."""
 _FILES = ("hard_words", "thumbnail")
+_LISTS = {
+    "data": "Further folders in ComfyUI's input, a name a line, beside the one of Train SoftREPA "
+    "Adapter.",
+    "data_weight": "How often the pictures of each folder are shown against those of the others, a "
+    "number a line: first that of Train SoftREPA Adapter's folder, then those named here.",
+}
+"""Flags that may be given several times: a line each."""
 _BY_MODEL = "auto"
 
 
@@ -59,7 +66,7 @@ def _actions() -> Iterator[argparse.Action]:
 def _input(action: argparse.Action) -> io.Input:
     """A widget for a flag; one whose default depends on the model is left empty, or auto."""
     default, name = action.default, action.dest
-    tooltip = worded((action.help or "") % {"default": default})
+    tooltip = _LISTS.get(name) or worded((action.help or "") % {"default": default})
     if isinstance(action, argparse.BooleanOptionalAction) and default is not None:
         return io.Boolean.Input(name, default=default, optional=True, tooltip=tooltip)
     if isinstance(action, argparse.BooleanOptionalAction):
@@ -77,7 +84,7 @@ def _input(action: argparse.Action) -> io.Input:
     return io.String.Input(
         name,
         default=str(shown),
-        multiline=name == "description",
+        multiline=name == "description" or name in _LISTS,
         optional=True,
         tooltip=tooltip,
     )
@@ -95,6 +102,10 @@ def _flags(values: dict[str, Any]) -> tuple[str, ...]:
             found.append(flag)
         elif value is False or value == "no":
             found.append(negated)
+        elif action.dest in _LISTS:
+            lines = [line.strip() for line in str(value).splitlines() if line.strip()]
+            folders = action.dest == "data"
+            found += [f"{flag}={pictures.folder_named(x) if folders else x}" for x in lines]
         elif action.dest in _FILES:
             found.append(f"{flag}={_file(str(value))}")
         else:

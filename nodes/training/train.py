@@ -171,7 +171,8 @@ def _essentials() -> list[io.Input]:
             options=sorted(OBJECTIVES),
             default="softrepa",
             tooltip="softrepa tells captions apart; agsm, its successor, asks for less care and "
-            "does not over-count.",
+            "does not over-count; dpo learns from pictures with a worse one beside them, "
+            "NAME.lose.png.",
         ),
         io.Combo.Input(
             "recipe",

@@ -220,6 +220,19 @@ def test_a_model_that_is_not_served_is_named():
         injection.make_application(QwenImage21(), adapters.random_adapter())
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({}, "LongCat-Image"), ({"yak_mlp": True, "txt_norm": True}, "Ovis-Image")],
+)
+def test_relatives_of_flux_are_refused_by_their_own_names(changes, name):
+    """Their network is Flux's, and so is what ComfyUI calls one of them."""
+    small = small_models.build("flux", txt_ids_dims=[1, 2], **changes)
+    if not hasattr(small.patcher.model.diffusion_model.params, "yak_mlp"):
+        pytest.skip("this ComfyUI has no such model")
+    with pytest.raises(AdapterError, match=f"cannot act on {name}, a relative of Flux: use "):
+        apply(small, adapters.random_adapter("flux", 64, 2))
+
+
 def test_newer_cores_are_patched_and_not_hooked():
     """Where Anima has a patch point, full strength needs no hooks."""
     if not anima._HAS_PATCHES:

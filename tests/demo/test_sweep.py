@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,11 @@ import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import join
+from comfyui_softrepa.demo.rivals import guidance
 from comfyui_softrepa.demo.sweep import grid, train_weight, training
-from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter
-from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.training.objectives import OBJECTIVES
-from comfyui_softrepa.training.step.engine import Engine, prepare
+from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
 
 SAMPLING = evaluate.sampling(steps=4)
 
@@ -50,39 +50,29 @@ def test_it_paints_what_the_nodes_paint(
     assert np.abs(plain - expected).max() > 20
 
 
+@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("PAG or SLG", 0.5)])
+def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Model, sampler: str, scale: float):
+    from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
+
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    settings = guidance.at(SAMPLING, scale)
+    painted = model.paint(prompts, [1, 2], settings=settings, sampler=guidance.SAMPLERS[sampler][0])
+    patched, told = base.model, replace(settings, sampler="euler_cfg_pp")
+    if sampler != "CFG++":
+        told = guidance.at(SAMPLING, guidance.WEAKENED_GUIDANCE)
+        node = SkipLayerGuidanceSD3.execute(base.model, str(SKIPPED), scale, 0.0, 1.0)
+        (patched,) = node.args
+    expected = evaluate.paint(base, prompts, [1, 2], told, patched).astype(int)
+    plain = model.paint(prompts, [1, 2], settings=SAMPLING).astype(int)
+    assert np.abs(painted.astype(int) - expected).max() <= 2
+    assert np.abs(plain - expected).max() > 10
+
+
 @pytest.mark.parametrize(("objective", "weight"), [("softrepa", 2.0), ("agsm", 1.0)])
 def test_its_gradients_are_the_trainers(
     base: evaluate.Base, model: Model, objective: str, weight: float
 ):
-    chosen = training.settings(
-        objective=objective, batch_size=3, tokens=2, layers="0,2", hard_share=0.5, normalise=True
-    )
-    scenes = grid.training_scenes()[:6]
-    pairs = training.Pairs.drawn(model, scenes, 0)
-    batch = training.batches_of(pairs, chosen)[0]
-    live = training.start_of(chosen).copy("cpu", trainable=True)
-    average = training.start_of(training.settings(objective=objective, tokens=2, layers="0,2",
-                                                  seed=1)).copy("cpu", False)  # fmt: skip
-    made = OBJECTIVES[objective](**chosen.hyperparameters)
-    loss = training.loss_of(model, made, batch, pairs, live, average, weight)
-    loss.backward()
-    short = {name: tensor.grad.clone() for name, tensor in live.tensors.items()}
-
-    texts = []
-    for name in batch.captions:
-        context, pooled = base.clip.encode_from_tokens(base.clip.tokenize(name), True)
-        texts.append(_Text(context[0], pooled[0]))
-    again = training.start_of(chosen).copy("cpu", trainable=True)
-    denoiser = Denoiser(base.model)
-    latents = torch.stack([pairs.latent(image) for image in batch.images])
-    task = prepare(denoiser, batch, latents, texts)
-    engine = Engine(denoiser, made, 4, weight=weight)
-    outcome = engine.accumulate(task, again, average, range(3))
-    torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
-    for name, tensor in again.tensors.items():
-        scale = float(tensor.grad.abs().max())
-        assert scale > 0
-        torch.testing.assert_close(short[name], tensor.grad, rtol=1e-3, atol=1e-3 * scale)
+    hold_a_step_against_the_trainers(base, model, objective, weight, layers="0,2")
 
 
 def test_no_prompt_of_the_evaluation_is_trained_on():
@@ -121,8 +111,3 @@ def test_the_results_page_shows_what_a_weight_in_training_did():
     chose = {world.caption(scene) for scene in swept}
     asked = {world.caption(scene) for scene in world.unswept_scenes(train_weight.PROMPTS)}
     assert len(asked) == train_weight.PROMPTS and not asked & chose
-
-
-class _Text:
-    def __init__(self, context: torch.Tensor, pooled: torch.Tensor) -> None:
-        self.context, self.pooled, self.more = context, pooled, {}

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 from ..data.known import Known
 from ..errors import BadInput
 from ..settings.paths import expanded
+from ..settings.text_encoders import KNOWN_NAMES, OPTIONAL, TEXT_ENCODERS
 from . import comfy_model, headers
 from .design import distilled, family
 from .model_files import ModelFiles
-from .text_encoders import KNOWN_NAMES, OPTIONAL, TEXT_ENCODERS
 
 
 class Base(Protocol):

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ..cache.encoding import Text
 from ..errors import BadInput
+from ..settings.text_encoders import clip_type
 from . import headers
 from .captions import Captions
 from .design import family
 from .model_files import ModelFiles
-from .text_encoders import clip_type
 
 
 def load_model(path: Path) -> Any:

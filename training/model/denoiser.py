@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ...injection.architectures import architecture_of
 from ...injection.architectures.architecture import Architecture
+from ...injection.inference_weights import replace_inference_tensors
 from ..errors import BadInput
 from ..settings.values import PRECISIONS
-from .recompute import training_mode
+from .graph.blocks import training_mode, writes_allowed
 
 
 class Text(Protocol):
@@ -92,7 +93,7 @@ class Denoiser:
         comfy.model_management.load_models_gpu(
             [self.patcher], memory_required=self._room, force_full_load=not self._room
         )
-        _replace_inference_tensors(self.model)
+        replace_inference_tensors(self.model)
         self.model.requires_grad_(False)
         self.sigmas = self.sampling.sigmas.to(self.device)
         if self._uniform and self.kind == "flow":
@@ -186,29 +187,12 @@ class Denoiser:
         inputs, which backward passes need as they were. Computing blocks again needs no such."""
         if checkpointing or not self.architecture.WRITES:
             return nullcontext()
-        return torch.autograd.graph.allow_mutation_on_saved_tensors()
+        return writes_allowed()
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.autocast_dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
-
-
-def _replace_inference_tensors(model: torch.nn.Module) -> None:
-    """Equal weights in place of those made under `torch.inference_mode`, as ComfyUI's nodes make
-    them, which no backward pass can go through; one at a time, so that memory holds one twice."""
-    known: dict[int, Tensor] = {}
-    for module in model.modules():
-        for named in (module._parameters, module._buffers):
-            for name, tensor in named.items():
-                if tensor is None or not tensor.is_inference():
-                    continue
-                if id(tensor) not in known:
-                    own = tensor.detach().clone()
-                    if isinstance(tensor, torch.nn.Parameter):
-                        own = torch.nn.Parameter(own, requires_grad=False)
-                    known[id(tensor)] = own
-                named[name] = known[id(tensor)]
 
 
 def _prediction_kind(model: torch.nn.Module) -> str:

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import BadInput
-from .text_encoders import DETECTED
+from ..settings.text_encoders import DETECTED
 
 _SMALL = 4096
 """Numbers of a tensor up to which its values are read: some tell a model's kind."""

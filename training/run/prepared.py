@@ -10,13 +10,15 @@ from typing import Any
 from ...injection.architectures import architecture_of
 from .. import data
 from ..cache import keys
+from ..cache.reading import distinct
 from ..data.captions.hard_captions import chosen
 from ..data.captions.words import read_words
 from ..data.known import Known
+from ..data.pairs import Pair
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
-from ..model.joint_blocks import room, training_options
-from ..settings.values import Settings
+from ..model.graph.options import room, training_options
+from ..settings.values import Settings, compares
 from ..step.processes import Processes
 from ..step.validation import split
 from .output import previous
@@ -34,7 +36,7 @@ class Prepared:
     settings: Settings
     output: Output
     labels: dict[str, str]
-    pairs: Sequence[data.Pair]
+    set: data.Set
     patcher: Any
     encoder: comfy_model.Encoder
     known: Known
@@ -56,6 +58,11 @@ class Prepared:
         predictions = 1 if self.auto_micro_batch else settings.micro_batch
         return room(self.patcher.model, settings.resolution, predictions)
 
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """All that the cache holds: those to train on, then what these are compared with."""
+        return self.set.pairs
+
     @functools.cached_property
     def images(self) -> list[str]:
         """The pictures' keys in the cache: every file is read for them, so once a run."""
@@ -71,7 +78,7 @@ class Prepared:
             "layers": ",".join(design.chosen_layers(settings, model)),
             "placement": design.placement(settings, architecture),
             **self.encoder.files.described(),
-            "pairs": len(self.pairs),
+            "pairs": self.set.own,
             "dataset": keys.of_run(self.encoder.identity, self.pairs, self.images, self.further),
         }
 
@@ -79,10 +86,11 @@ class Prepared:
     def plan(self) -> data.Plan:
         """How every picture is framed. Raises BadInput where the resolution cannot be."""
         settings = self.settings
-        training, held_out = split(len(self.pairs), settings.val_fraction, settings.seed)
+        training, held_out = split(self.set.own, settings.val_fraction, settings.seed)
         sampled = settings.latents == "sampled"
         framing = data.Framing(settings.resolution, settings.buckets, sampled=sampled)
-        return data.plan(self.pairs, framing, training, held_out, settings.batch_size)
+        size, follows = settings.batch_size, self.set.follows
+        return data.plan(self.pairs, framing, training, held_out, size, follows)
 
     @property
     def framing(self) -> data.Framing:
@@ -92,7 +100,15 @@ class Prepared:
     def further(self) -> list[str]:
         """Captions to embed beside the pairs' own."""
         hard = [caption for captions in self.hard.values() for caption in captions]
-        return [*hard, *([""] if self.settings.start == "bos" else [])]
+        drawn = self.settings.variants.further(distinct(self.pairs))
+        return [*hard, *drawn, *([""] if self.settings.start == "bos" else [])]
+
+    @property
+    def weights(self) -> dict[int, float] | None:
+        """How often each pair is shown against others; None where all are equal."""
+        if not self.settings.data_weight:
+            return None
+        return {index: self.set.weight(index) for index in range(self.set.own)}
 
 
 def prepare(
@@ -115,20 +131,25 @@ def prepare(
     if processes.first:
         print(*base.notes, sep="\n", end="\n" if base.notes else "")
     known = Known((settings.cache or output.adapter.parent) / MANIFEST)
-    pairs, report = data.find(settings.data, known)
+    pairs, report = processes.in_turn(
+        lambda: data.find_all(settings.data, settings.data_weight, known)
+    )
     if processes.first:
         report.show()
         if progress.step == 0:
             report.write(output.data_report)
-    _check_sizes(settings, len(pairs))
+    pictures = compares(settings.objective) == "pictures"
+    chosen_set = data.compared(pairs) if pictures else data.alone(pairs)
+    _check_sizes(settings, chosen_set.own)
     patcher = base.load()
     hard = {}
     if settings.hard_captions:
-        captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
+        own = dict.fromkeys(caption for captions, _ in pairs.texts() for caption in captions)
+        captions = [order for caption in own for order in settings.variants.of(caption)]
         hard = chosen(captions, settings.hard_captions, settings.seed, words)
     encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(
-        settings, output, given, pairs, patcher, encoder, known, hard, progress, auto
+        settings, output, given, chosen_set, patcher, encoder, known, hard, progress, auto
     )
     if prepared.plan.crops and processes.first:
         print(prepared.plan)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..data import Framing
+from ..data.archives.storage import is_remote
 from ..errors import BadInput
 from .paths import check_text, expanded
 
@@ -70,6 +71,14 @@ def path(given: str) -> Path:
         return expanded(given)
     except BadInput as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def source(given: str) -> Path | str:
+    """A path, or the address of data that lies elsewhere."""
+    return text(given) if is_remote(given) else path(given)
+
+
+source.__name__ = "path or address"
 
 
 def text(given: str) -> str:

@@ -11,10 +11,11 @@ import torch
 from comfyui_softrepa.softrepa.hashing import content_hash
 from comfyui_softrepa.tests import outlines
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.model import comfy_model, headers, text_encoders
+from comfyui_softrepa.training.model import comfy_model, headers
 from comfyui_softrepa.training.model.base_model import find
 from comfyui_softrepa.training.model.design import family
 from comfyui_softrepa.training.model.model_files import ModelFiles
+from comfyui_softrepa.training.settings import text_encoders
 from safetensors.torch import load_file, save_file
 
 FOLDERS = ("checkpoints", "diffusion_models", "text_encoders", "vae", "embeddings")

@@ -16,14 +16,14 @@ from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.model import headers
 from comfyui_softrepa.training.model.base_model import find
 from comfyui_softrepa.training.model.design import distilled, family
-from comfyui_softrepa.training.model.text_encoders import (
+from comfyui_softrepa.training.settings.families import FAMILIES
+from comfyui_softrepa.training.settings.text_encoders import (
     DETECTED,
     KNOWN_NAMES,
     OPTIONAL,
     TEXT_ENCODERS,
     clip_type,
 )
-from comfyui_softrepa.training.settings.families import FAMILIES
 from torch import Tensor
 
 META = {"device": "meta", "dtype": torch.float16, "operations": comfy.ops.disable_weight_init}

@@ -1,9 +1,10 @@
-"""Blocks whose activations are not kept: computed once more when the backward pass comes to them.
+"""Blocks computed once more when the backward pass comes to them, also where they write into what
+they are given or hooks of an adapter have put tokens into it.
 
-For networks of any kind: hooks on the blocks, put on inside the call of the network. It is not
-`torch.utils.checkpoint`: around ComfyUI's patch points that runs another block the second time (the
-function in a slot finds its block in a loop's variable), and blocks that write into their inputs
-spoil what it keeps. Here the block itself is called, with copies of what it was given.
+For the newer networks. What a graph keeps by `recompute` cannot be written over, and knows no hooks
+that are gone by then; `torch.utils.checkpoint` around ComfyUI's patch points runs another block the
+second time (the function in a slot finds its block in a loop's variable). Here the block itself is
+called, with copies of what it was given, tokens among it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-KEY = "softrepa_training"
+KEY = "softrepa-training"
 """The name of ours among the wrappers."""
 
 Surroundings = Callable[[], AbstractContextManager[Any]]
@@ -25,7 +26,7 @@ Surroundings = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Recompute:
+class RecomputedBlocks:
     """An `APPLY_MODEL` wrapper: runs the network keeping nothing of these blocks but their inputs.
 
     It must be the innermost: its hooks then see a block's arguments after all others' have. The
@@ -74,6 +75,20 @@ def training_mode() -> Iterator[None]:
         yield
     finally:
         management.in_training = before
+
+
+def writes_allowed() -> AbstractContextManager[Any]:
+    """Forward and backward pass in which blocks may write into what the graph keeps: that is copied
+    first. Where only shapes are computed there is nothing to copy, and nothing to tell by."""
+    from torch._guards import detect_fake_mode
+
+    if detect_fake_mode() is not None:
+        return torch.autograd.graph.saved_tensors_hooks(_same, _same)
+    return torch.autograd.graph.allow_mutation_on_saved_tensors()
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _as_now(device: str) -> Surroundings:
@@ -163,7 +178,7 @@ class _Again(torch.autograd.Function):
             kept.detach().requires_grad_(need)
             for kept, need in zip(ctx.saved_tensors, needed, strict=True)
         ]
-        with torch.enable_grad(), torch.autograd.graph.allow_mutation_on_saved_tensors():
+        with torch.enable_grad(), writes_allowed():
             # Copies, as a block may write into what it is given, and must not into these.
             outputs = ctx.again(*(each.clone() for each in inputs))
             pairs = [

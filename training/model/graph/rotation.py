@@ -1,7 +1,7 @@
 """Rotary positions by a formula, where newer cores have a kernel that no gradient passes through.
 
 Most networks of ComfyUI take a formula themselves when they are told that they train (see
-`recompute.training_mode`). Anima's and Cosmos-Predict2's do not: their self-attention normalises
+`blocks.training_mode`). Anima's and Cosmos-Predict2's do not: their self-attention normalises
 and rotates in one kernel, unless it is given no rotations. So these are taken from it by the patch
 before it, and applied in front of the attention itself.
 """

@@ -1,0 +1,1 @@
+"""What the method is worth beside others: every rival on the same prompts and seeds."""

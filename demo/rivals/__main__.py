@@ -1,0 +1,50 @@
+"""Beside its rivals: ``python demo/rivals``, or ``python noxfile.py rivals``.
+
+Paints and judges every row of `methods.METHODS` on both bases, appends what is found to
+demo/rivals/rows.jsonl, leaves out what stands there, and puts the tables into demo/RIVALS.md.
+``--minutes 9`` begins nothing after so long; ``--base`` and ``--only`` take a part; ``--seeds 3``
+trains that often; ``--short`` is a quick run of everything into ``--rows``, for CI. ``table`` only
+writes the page. Needs COMFYUI_PATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import runpy
+import sys
+from pathlib import Path
+
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
+
+
+def main(arguments: list[str]) -> int:
+    """Run; 2 for a wrong command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("run", "table"), nargs="?", default="run")
+    parser.add_argument("--base", choices=("sd3", "unet"), help="one base only")
+    parser.add_argument("--only", help="only methods whose name contains this")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each adapter")
+    parser.add_argument("--minutes", type=float, help="begin no row after so many")
+    parser.add_argument("--rows", type=Path, help="another file of rows; its page is printed")
+    parser.add_argument("--short", action="store_true", help="few prompts and steps, for CI")
+    options = parser.parse_args(arguments)
+    if options.short and options.rows is None:
+        parser.error("--short needs --rows: its figures are no findings")
+    package = f"{runpy.run_path(str(PACK))['start']()}.demo.rivals"
+    run = importlib.import_module(f"{package}.run")
+    table = importlib.import_module(f"{package}.table")
+    rows = options.rows or run.ROWS
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    if options.command == "run":
+        scale = run.SHORT if options.short else run.WHOLE
+        bases = (options.base,) if options.base else run.bases()
+        run.run(rows, scale, bases, options.only, options.seeds, options.minutes)
+    if options.rows is None:
+        table.show(rows)
+    print(table.tables(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

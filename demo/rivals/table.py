@@ -1,0 +1,155 @@
+"""The rows as tables: what is right, the gain over ordinary guidance, where, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...evaluation.statistics.rates import NORMAL_95, wilson
+from .. import world
+from ..judge import ATTRIBUTES
+from ..sweep import grid
+from .methods import METHODS, ORDINARY, PLANNED
+
+PAGE = Path(__file__).resolve().parents[1] / "RIVALS.md"
+BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
+TITLES: Mapping[str, str] = {"sd3": "SD3 base", "unet": "U-Net base (SD1.x)"}
+OBJECTS = ((2, 3), (4, 4), (5, 6))
+"""Prompts by how many objects they ask for."""
+
+Answers = NDArray[np.float64]
+
+
+def tables(file: Path) -> str:
+    """Of every base that has rows: what was judged, by objects and words, how scales were chosen;
+    then what has not been run."""
+    rows = grid.read(file)
+    parts = []
+    for base, title in TITLES.items():
+        own = [row for row in rows if row["base"] == base]
+        if any(row["part"] == "judged" for row in own):
+            parts += [f"### {title}", _judged(own), _by_prompt(own), _choosing(own)]
+    waiting = "\n".join(f"- {name}: {reason}." for name, reason in PLANNED.items())
+    return "\n\n".join([*parts, "### Not run", waiting])
+
+
+def show(file: Path, page: Path = PAGE) -> None:
+    """Puts the tables into demo/RIVALS.md, in the place of the earlier ones."""
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(f"{before}{BEGIN}\n\n{tables(file)}\n\n{END}{after}", encoding="utf-8")
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The judged rows of each method, a training seed each, in the order of `METHODS`."""
+    judged = [row for row in rows if row["part"] == "judged"]
+    groups = {one.name: [row for row in judged if row["method"] == one.name] for one in METHODS}
+    return {name: group for name, group in groups.items() if group}
+
+
+def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
+    groups = _groups(rows)
+    others = [name for name in ATTRIBUTES if name != "all"]
+    lines = [
+        f"| method | scale | seeds | all right | gain over {ORDINARY} | {' | '.join(others)} "
+        "| evaluations | s | training |",
+        "|" + "---|" * (8 + len(others)),
+    ]
+    base = groups.get(ORDINARY)
+    for name, group in groups.items():
+        found = _answers(group, "all")
+        cells = [
+            name,
+            f"{group[0]['scale']:g}",
+            "" if group[0]["seed"] is None else str(len(group)),
+            _share(group),
+            "" if base is None or name == ORDINARY else points(found - _answers(base, "all")),
+            *(f"{_answers(group, each).mean():.1%}" for each in others),
+            str(group[0]["evaluations"]),
+            f"{np.mean([row['seconds'] for row in group]):.3f}",
+            _cost(group[0]["training"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _share(group: Sequence[Mapping[str, Any]]) -> str:
+    """With Wilson's interval over prompts; with several trainings their mean and each."""
+    bits = [row["verdicts"]["all"] for row in group]
+    if len(bits) == 1:
+        return str(wilson(bits[0].count("1"), len(bits[0])))
+    each = ", ".join(f"{one.count('1') / len(one):.1%}" for one in bits)
+    return f"{_answers(group, 'all').mean():.1%} ({each})"
+
+
+def _cost(training: Mapping[str, Any] | None) -> str:
+    if training is None:
+        return ""
+    if "kept" in training:
+        return f"kept/{training['kept']}"
+    return (
+        f"{training['steps']} steps, {training['predictions']:,} predictions, "
+        f"{training['seconds']:.0f} s"
+    )
+
+
+def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Shares right by how many objects and how many words the prompt has, with the gains."""
+    groups = _groups(rows)
+    count = len(next(iter(groups.values()))[0]["verdicts"]["all"])
+    scenes = world.unswept_scenes(count)
+    objects = np.array([sum(group.number for group in scene.groups) for scene in scenes])
+    words = np.array([len(world.caption(scene).split()) for scene in scenes])
+    parts = [(f"{low} to {high} objects" if low != high else f"{low} objects",
+              (objects >= low) & (objects <= high)) for low, high in OBJECTS]  # fmt: skip
+    parts += [(f"{length} words", words == length) for length in sorted(set(words))]
+    parts = [(name, chosen) for name, chosen in parts if chosen.any()]
+    head = " | ".join(f"{name} ({chosen.sum()})" for name, chosen in parts)
+    lines = [f"| all right | {head} |", "|" + "---|" * (1 + len(parts))]
+    base = _answers(groups[ORDINARY], "all") if ORDINARY in groups else None
+    for name, group in groups.items():
+        found, cells = _answers(group, "all"), []
+        for _, chosen in parts:
+            cell = f"{found[chosen].mean():.1%}"
+            if base is not None and name != ORDINARY and chosen.sum() > 1:
+                cell += f", {points((found - base)[chosen])}"
+            cells.append(cell)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _choosing(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["| tried on the prompts for choosing | all right, by scale |", "|---|---|"]
+    for method in METHODS:
+        tried = {
+            row["scale"]: row["verdicts"]["all"]
+            for row in rows
+            if row["part"] == "choosing" and row["method"] == method.name
+        }
+        if tried:
+            told = (f"{scale:g}: {_answer(tried[scale]).mean():.1%}" for scale in sorted(tried))
+            lines.append(
+                f"| {method.name} ({len(next(iter(tried.values())))}) | {', '.join(told)} |"
+            )
+    return "\n".join(lines)
+
+
+def points(changes: Answers) -> str:
+    """The mean change in percentage points, with its 95 % interval over prompts."""
+    by_prompt = 100 * changes
+    mean, half = by_prompt.mean(), NORMAL_95 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def _answers(group: Sequence[Mapping[str, Any]], attribute: str) -> Answers:
+    """Each prompt's share of right pictures over the training seeds."""
+    return np.mean([_answer(row["verdicts"][attribute]) for row in group], axis=0)
+
+
+def _answer(bits: str) -> Answers:
+    return np.array([float(bit) for bit in bits])

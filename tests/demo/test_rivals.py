@@ -1,0 +1,93 @@
+"""The table of rivals: run again it goes on, and its page is what its rows say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.rivals import run, table
+from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
+from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
+from comfyui_softrepa.demo.sweep import grid
+from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.demo.unet_base.short import Unet
+from comfyui_softrepa.softrepa import files
+
+
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
+    """With one method that chooses its scale, and one with an adapter that takes that choice."""
+    file = tmp_path / "rows.jsonl"
+    run.run(file, run.SHORT, ["sd3"], "SoftREPA, recommended")
+    whole = grid.read(file)
+    told = [(row["part"], row["method"], row["scale"]) for row in whole]
+    scales = next(method for method in METHODS if method.name == "CFG").scales
+    assert told[: len(scales)] == [("choosing", "CFG", scale) for scale in scales]
+    best = whole[len(scales)]["scale"]
+    assert told[len(scales) :] == [
+        ("judged", "CFG", best),
+        ("judged", "SoftREPA, recommended", best),
+    ]
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:3]))
+    run.run(file, run.SHORT, ["sd3"], "SoftREPA, recommended", minutes=0)
+    assert file.read_text() == "".join(lines[:3])
+    run.run(file, run.SHORT, ["sd3"], "SoftREPA, recommended")
+    again = [{**row, "seconds": 0} for row in grid.read(file)]
+    assert again == [{**row, "seconds": 0} for row in whole]
+    page = table.tables(file)
+    assert "| SoftREPA, recommended |" in page and "2 steps, 32 predictions" in page
+
+
+def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    predict = Model.predict
+
+    def counted(self: Model, x: object, *arguments: object, **named: object) -> object:
+        seen.append(len(x))
+        return predict(self, x, *arguments, **named)
+
+    monkeypatch.setattr(Model, "predict", counted)
+    bench = run.Bench("sd3", run.SHORT, tmp_path)
+    for method in METHODS:
+        if method.lesson is None:
+            seen.clear()
+            row = bench.find(method, "judged", 2.0, None)
+            assert sum(seen) == row["evaluations"] * run.SHORT.judged
+    assert {method.sampler for method in METHODS} == set(SAMPLERS)
+
+
+def test_what_judges_chose_nothing_and_taught_nothing():
+    judged = {world.caption(scene) for scene in run.WHOLE.scenes("judged")}
+    chose = {world.caption(scene) for scene in run.WHOLE.scenes("choosing")}
+    taught = {world.caption(scene) for scene in grid.training_scenes()}
+    assert len(judged) >= 500 and not judged & (chose | taught)
+
+
+def test_the_u_nets_adapters_are_the_papers():
+    """After BOS in the down blocks, begun as BOS; AGSM's two gammas 1, SoftREPA's own weight 10."""
+    from comfyui_softrepa.demo.sweep import training
+
+    for lesson in LESSONS.values():
+        settings = training.settings(Unet.FAMILY, **lesson.of("unet"))
+        assert (settings.layers, settings.start) == ("input", "bos")
+        wanted = {
+            "softrepa": {"own_weight": 10.0},
+            "agsm": {"gamma_positive": 1.0, "gamma_negative": 1.0},
+        }
+        given = settings.hyperparameters
+        assert wanted[settings.objective].items() <= given.items()
+
+
+def test_kept_adapters_are_of_their_lesson():
+    for lesson in LESSONS.values():
+        for base, name in lesson.kept.items():
+            told = files.read(run.KEPT / name).metadata
+            flags = lesson.of(base)
+            assert told["softrepa.objective"] == flags["objective"]
+            assert int(told["softrepa.steps"]) == flags["steps"]
+
+
+def test_the_page_shows_the_rows_that_were_made():
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert table.tables(run.ROWS) in page
