@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,15 +9,10 @@ import torch
 from ..demo import evaluate
 from ..demo.sweep import grid, training
 from ..demo.sweep.short import Short
+from ..training.cache import Text
 from ..training.model.denoiser import Denoiser
 from ..training.objectives import OBJECTIVES
 from ..training.step.engine import Engine, prepare
-
-
-@dataclass(frozen=True)
-class _Text:
-    context: torch.Tensor
-    pooled: torch.Tensor
 
 
 def hold_a_step_against_the_trainers(
@@ -44,7 +38,7 @@ def hold_a_step_against_the_trainers(
     texts = []
     for name in batch.captions:
         context, pooled = base.clip.encode_from_tokens(base.clip.tokenize(name), True)
-        texts.append(_Text(context[0], pooled[0]))
+        texts.append(Text(context[0], pooled[0]))
     again = training.start_of(chosen, model).copy("cpu", trainable=True)
     denoiser = Denoiser(base.model)
     latents = torch.stack([pairs.latent(image) for image in batch.images])

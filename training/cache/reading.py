@@ -99,11 +99,14 @@ class Cache:
         entry = self._shard("texts", number).entries[key]
         names = [f"{key}.{part}" for part in range(len(entry["segments"]))]
         names += [f"{key}.pooled"] if entry["pooled"] else []
-        tensors = self._read("texts", number, names)
+        further = entry.get("more", ())
+        tensors = self._read("texts", number, [*names, *(f"{key}.more.{one}" for one in further)])
+        tensors, told = tensors[: len(names)], tensors[len(names) :]
         pooled = tensors.pop().float() if entry["pooled"] else None
         return Text(
             compact.restored(entry["shape"], list(zip(entry["segments"], tensors, strict=True))),
             pooled,
+            {one: _as_used(tensor) for one, tensor in zip(further, told, strict=True)},
         )
 
     def _read(self, kind: str, number: int, names: Sequence[str]) -> list[Tensor]:
@@ -174,3 +177,8 @@ def _damaged(path: Path) -> BadInput:
 
 def _open(path: Path):
     return safe_open(path, framework="pt")
+
+
+def _as_used(tensor: Tensor) -> Tensor:
+    """Numbers of words and masks are no fractions."""
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -28,15 +28,15 @@ def report(prepared: Prepared) -> str:
     settings, encoder = prepared.settings, prepared.encoder
     size = caching.expected_bytes(prepared.pairs, encoder, prepared.framing, prepared.further)
     text = encoder.texts([""])[0]
+    side = prepared.framing.resolution
+    latent = encoder.latents(torch.zeros(1, side, side, 3))
     encoder.release()
-    denoiser = Denoiser(prepared.patcher, settings.precision)
+    denoiser = Denoiser(prepared.patcher, settings.precision, room=prepared.room)
     live = tokens_for(settings, denoiser.model, text.context[0])
     live = live.copy(denoiser.device, trainable=True)
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())
     weight = settings.train_weight
-    held = bytes_of_prediction(
-        denoiser, live, _latent(prepared), text, settings.checkpointing, weight
-    )
+    held = bytes_of_prediction(denoiser, live, latent, text, settings.checkpointing, weight)
     training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
     memory = weights + held * settings.micro_batch
     blocks = ", ".join(live.adapter.layers)
@@ -96,9 +96,3 @@ def _varied(prepared: Prepared) -> list[str]:
         orders = sum(len(variants.of(caption)) for caption in captions)
         lines.append(f"orders of tags: {orders} of {len(captions)} captions")
     return lines
-
-
-def _latent(prepared: Prepared) -> torch.Tensor:
-    channels = prepared.patcher.model.latent_format.latent_channels
-    side = prepared.framing.resolution // 8
-    return torch.zeros(1, channels, side, side)

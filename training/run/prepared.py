@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...injection.architectures import architecture_of
 from .. import data
 from ..cache import keys
 from ..cache.reading import distinct
@@ -16,7 +17,7 @@ from ..data.known import Known
 from ..data.pairs import Pair
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
-from ..model.graph.options import training_options
+from ..model.graph.options import room, training_options
 from ..settings.values import Settings, compares
 from ..step.processes import Processes
 from ..step.validation import split
@@ -49,6 +50,15 @@ class Prepared:
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
 
     @property
+    def room(self) -> int:
+        """What the model has to leave free on the device; 0 where it must be there whole."""
+        settings = self.settings
+        if not settings.checkpointing:
+            return 0
+        predictions = 1 if self.auto_micro_batch else settings.micro_batch
+        return room(self.patcher.model, settings.resolution, predictions)
+
+    @property
     def pairs(self) -> Sequence[Pair]:
         """All that the cache holds: those to train on, then what these are compared with."""
         return self.training_set.pairs
@@ -62,7 +72,7 @@ class Prepared:
     def described(self) -> dict[str, Any]:
         """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
         settings, model = self.settings, self.patcher.model
-        architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
+        architecture = architecture_of(model).NAME
         return {
             **settings.decisive(),
             "layers": ",".join(design.chosen_layers(settings, model)),

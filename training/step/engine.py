@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...injection import Application, make_application
 from ..model.denoiser import Denoiser
-from ..model.graph.options import with_adapter
+from ..model.graph.options import recomputes, with_adapter
 from ..model.soft_tokens import SoftTokens
 from ..objectives import Objective, Regression, Row, mean_squared_error
 from .task import Pair, Task, assembled, groups, micro_batches, prepare, taken
@@ -70,6 +70,12 @@ class Engine:
 
         average: the moving average of the tokens, for objectives that survey with it.
         """
+        with self.denoiser.mutations(recomputes(self.base_options)):
+            return self._accumulate(task, live, average, rows)
+
+    def _accumulate(
+        self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
+    ) -> Outcome:
         application = self._application(live)
         survey = application
         if self.objective.SURVEY == "average":
@@ -246,7 +252,7 @@ def weighed(model: torch.nn.Module, tokens: SoftTokens, weight: float) -> Applic
 
 def _flatten(regressions: Sequence[Regression], counts: Sequence[int]) -> tuple[Tensor, Tensor]:
     targets = [
-        one.targets.expand(count, -1, -1, -1)
+        one.targets.expand(count, *one.targets.shape[1:])
         for one, count in zip(regressions, counts, strict=True)
     ]
     return torch.cat(targets), torch.cat([one.weights for one in regressions])

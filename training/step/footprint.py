@@ -35,7 +35,8 @@ def bytes_of_prediction(
     batch = Batch((0,), ("",), ((0,),), denoiser.timesteps // 2, torch.zeros_like(latent))
     task = prepare(denoiser, batch, latent, [text])
     conditions = task.conditions.take([0])
-    with nullcontext() if computed else _shapes_only(), Watch() as watch:
+    shapes = nullcontext() if computed else _shapes_only()
+    with shapes, denoiser.mutations(checkpointing), Watch() as watch:
         tokens = live.copy(denoiser.device, trainable=True)
         application = weighed(denoiser.model, tokens, weight)
         options = with_adapter(training_options(denoiser.model, checkpointing), application)

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from ....injection import Application, model_options
+from ....injection.architectures import architecture_of
 from ...errors import BadInput
+from .blocks import KEY, RecomputedBlocks
 from .recompute import RecomputedModules, recomputed
+from .rotation import differentiable
 from .weights import UncopiedWeights, castable
-
-KEY = "softrepa-training"
-"""The name of ours among the wrappers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +50,12 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
     checkpointing: of each block's graph only its inputs are kept. MMDiT blocks have a slot for it;
     a U-Net's have none, and get hooks for each call. Raises BadInput for other networks.
     """
-    network = model.diffusion_model
+    network, architecture = model.diffusion_model, architecture_of(model)
     blocks = getattr(network, "joint_blocks", None)
-    recomputed = _recomputable(network) if checkpointing else ()
+    layers = architecture.layers(model)
+    recomputed = (layers or _recomputable(network)) if checkpointing else ()
     outside = set(network.modules()).difference(*(block.modules() for block in recomputed))
-    options: dict[str, Any] = _attention()
+    options: dict[str, Any] = differentiable(architecture.NAME, _attention())
     if blocks is not None:
         slots = {
             ("double_block", index): PlainJointBlock(block, checkpointing)
@@ -62,17 +63,43 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
         }
         options["patches_replace"] = {"dit": slots}
     elif recomputed:
-        _wrap(options, RecomputedModules(recomputed))
+        _wrap(options, RecomputedBlocks(layers) if layers else RecomputedModules(recomputed))
+    if architecture.WRITES and not recomputed:
+        return options  # its graph is kept by `Denoiser.mutations`
     # Recomputed blocks cast their weights anew anyway.
     _wrap(options, UncopiedWeights(tuple(one for one in castable(network) if one in outside)))
     return options
 
 
+def room(model: torch.nn.Module, resolution: int, predictions: int) -> int:
+    """Bytes for the activations of so many predictions at once, by a rough count, where blocks are
+    computed again: what a model that does not fit whole has to leave free. 0 where they are not."""
+    architecture = architecture_of(model)
+    layers = len(architecture.layers(model))
+    sequence = (resolution // 16) ** 2 + 512
+    one = sequence * architecture.widths(model)[0] * 2
+    return predictions * one * (layers + _ONE_BLOCK) if layers else 0
+
+
+_ONE_BLOCK = 50
+"""A block's whole graph, times what is kept of it where it is computed again: 44 to 53 in the
+models that `benchmarks/memory_by_count.py` counts."""
+
+
 def with_adapter(options: dict[str, Any], application: Application) -> dict[str, Any]:
-    """Training's own options and an adapter's together."""
+    """Training's own options and an adapter's together: its wrapper is around those of training,
+    whose hooks so see what it has put into a block."""
     from comfy.patcher_extension import merge_nested_dicts
 
-    return merge_nested_dicts(options, model_options(application))
+    return merge_nested_dicts(model_options(application), options)
+
+
+def recomputes(options: dict[str, Any]) -> bool:
+    """Whether these are options under which blocks that write into their inputs are recomputed."""
+    from comfy.patcher_extension import WrappersMP
+
+    own = options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}).get(KEY, ())
+    return any(isinstance(each, RecomputedBlocks) for each in own)
 
 
 def _wrap(options: dict[str, Any], wrapper: Any) -> None:
