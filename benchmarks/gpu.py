@@ -227,6 +227,7 @@ def step(
         SimpleNamespace(
             context=torch.randn(77, family["width"], generator=generator),
             pooled=None if pooled is None else torch.randn(pooled, generator=generator),
+            more={},
         )
         for _ in range(4)
     ]

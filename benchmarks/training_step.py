@@ -107,6 +107,7 @@ def problem(made: Any, depth: int, side: int, size: int, banks: int) -> tuple[An
         SimpleNamespace(
             context=torch.randn(LENGTH, CONTEXT, generator=generator),
             pooled=torch.randn(POOLED, generator=generator),
+            more={},
         )
         for _ in range(size)
     ]

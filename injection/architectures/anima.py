@@ -41,6 +41,15 @@ _NEGPIP = "ppm_negpip"
 """
 
 _HAS_PATCHES = "transformer_options" in inspect.signature(Attention.compute_qkv).parameters
+WRITES = False
+
+
+def layers(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    return tuple(model.diffusion_model.blocks)
+
+
+def guidance(model: torch.nn.Module) -> None:
+    return None
 
 
 def matches(model: torch.nn.Module) -> bool:
@@ -76,13 +85,21 @@ def add_patches(
         for name, block in blocks.items()
     }
     partial = not all(is_full(block.strength) for block in blocks.values())
+    network = model.diffusion_model
+    if tokens.requires_grad and not partial:
+        # In training: as arguments of whole blocks, which a backward pass can compute again.
+        whole = {
+            network.blocks[int(name)]: WholeBlockPatch(tokens[:, block.row], 1.0, at_end)
+            for name, block in blocks.items()
+        }
+        add_hooks(options, whole)
+        return
     wrappers = options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL, {})
     if _HAS_PATCHES and not partial and _NEGPIP not in wrappers:
         found = dict(options.get("patches", {}))
         found["attn2_patch"] = [*found.get("attn2_patch", ()), ContextPatches(patches)]
         options["patches"] = found
         return
-    network = model.diffusion_model
     add_hooks(options, {network.blocks[k].cross_attn: patch for k, patch in patches.items()})
 
 
@@ -140,6 +157,16 @@ class ContextPatch:
 
     def cut(self, output: Tensor) -> Tensor:
         return output
+
+
+@dataclass(frozen=True, eq=False)
+class WholeBlockPatch(ContextPatch):
+    """The same in the context that a block is given, which only its cross-attention looks at."""
+
+    def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        picture, time, context, *others = args
+        (_, written), kwargs = super().grow((picture, context), kwargs)
+        return (picture, time, written, *others), kwargs
 
 
 def _padding(context: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,8 +54,13 @@ def _at_zero(network: Any) -> JointSequence:
     return JointSequence(at_zero)
 
 
-FLUX_1 = DoubleBlocks("flux", bucket_of_sigma, Flux, "double_blocks", _hidden, _at_zero, _is_flux_1)
-FLUX_2 = DoubleBlocks(
-    "flux2", bucket_of_sigma, Flux, "double_blocks", _hidden, _after_the_text, _is_flux_2
+_BLOCKS = ("double_blocks", _hidden)
+_ALIKE = {"joined": "single_blocks", "WRITES": True}
+FLUX_1 = DoubleBlocks(
+    "flux", bucket_of_sigma, Flux, *_BLOCKS, _at_zero, _is_flux_1, embeds=True, **_ALIKE
 )
-CHROMA = DoubleBlocks("chroma", bucket_of_sigma, Chroma, "double_blocks", _hidden, _at_zero)
+FLUX_2 = DoubleBlocks(
+    "flux2", bucket_of_sigma, Flux, *_BLOCKS, _after_the_text, _is_flux_2, embeds=True, **_ALIKE
+)
+CHROMA = DoubleBlocks("chroma", bucket_of_sigma, Chroma, *_BLOCKS, _at_zero, **_ALIKE)
+"""Chroma is always told a guidance of 0, by ComfyUI."""

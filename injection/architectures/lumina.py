@@ -28,6 +28,15 @@ from ..strength import is_full
 NAME = "lumina"
 bucket = bucket_of_sigma
 _AXES = 3
+WRITES = False
+
+
+def layers(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    return tuple(model.diffusion_model.layers)
+
+
+def guidance(model: torch.nn.Module) -> None:
+    return None
 
 
 def matches(model: torch.nn.Module) -> bool:

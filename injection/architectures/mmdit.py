@@ -16,6 +16,15 @@ from ..joint_block import JointBlockPatch
 from ..joint_sequence import JointSequence
 
 NAME = "mmdit"
+WRITES = False
+
+
+def layers(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    return ()  # ComfyUI recomputes joint blocks itself
+
+
+def guidance(model: torch.nn.Module) -> None:
+    return None
 
 
 def matches(model: torch.nn.Module) -> bool:

@@ -125,4 +125,4 @@ def test_the_results_page_shows_what_a_weight_in_training_did():
 
 class _Text:
     def __init__(self, context: torch.Tensor, pooled: torch.Tensor) -> None:
-        self.context, self.pooled = context, pooled
+        self.context, self.pooled, self.more = context, pooled, {}

@@ -177,6 +177,7 @@ def _embedding(caption: str, text: Text, encoder: Encoder) -> Entry:
         }
         if text.pooled is not None:
             tensors[".pooled"] = compact.halved(text.pooled.float().cpu())
+        tensors |= {f".more.{name}": _stored(tensor.cpu()) for name, tensor in text.more.items()}
     except ValueError:
         raise BadInput(
             f'The text encoder of {encoder.name} gives NaN for "{caption}"; use an '
@@ -186,8 +187,14 @@ def _embedding(caption: str, text: Text, encoder: Encoder) -> Entry:
         "shape": list(context.shape),
         "segments": [list(part) for part in parts],
         "pooled": text.pooled is not None,
+        "more": sorted(text.more),
     }
     return about, tensors
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """Numbers of words and masks as they are."""
+    return compact.halved(tensor) if tensor.is_floating_point() else tensor.contiguous()
 
 
 def _size(entry: Entry) -> int:

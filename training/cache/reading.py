@@ -88,7 +88,12 @@ class Cache:
             for number, segment in enumerate(entry["segments"])
         ]
         pooled = self._read(shard, f"{key}.pooled").float() if entry["pooled"] else None
-        return Text(compact.restored(entry["shape"], parts), pooled)
+        more = {name: self._read(shard, f"{key}.more.{name}") for name in entry.get("more", ())}
+        more = {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in more.items()
+        }
+        return Text(compact.restored(entry["shape"], parts), pooled, more)
 
     def _read(self, shard: shards.Shard, name: str) -> Tensor:
         try:

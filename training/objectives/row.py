@@ -102,5 +102,5 @@ def defaults(objective: type[Objective], family: str, normalise: bool) -> dict[s
 
 
 def mean_squared_error(predictions: Tensor, targets: Tensor) -> Tensor:
-    """(n,): the mean over channels and pixels of (n, C, h, w) against (n or 1, C, h, w)."""
-    return (predictions - targets).square().mean(dim=(1, 2, 3))
+    """(n,): the mean over channels and pixels of (n, C, ...) against (n or 1, C, ...)."""
+    return (predictions - targets).square().mean(dim=tuple(range(1, predictions.dim())))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...injection.architectures import architecture_of
 from .. import data
 from ..cache import keys
 from ..data.captions.hard_captions import chosen
@@ -14,7 +15,7 @@ from ..data.captions.words import read_words
 from ..data.known import Known
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
-from ..model.joint_blocks import training_options
+from ..model.joint_blocks import room, training_options
 from ..settings.values import Settings
 from ..step.processes import Processes
 from ..step.validation import split
@@ -46,6 +47,15 @@ class Prepared:
         """Whether the adapter is there already, of these very settings and as many steps."""
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
 
+    @property
+    def room(self) -> int:
+        """What the model has to leave free on the device; 0 where it must be there whole."""
+        settings = self.settings
+        if not settings.checkpointing:
+            return 0
+        predictions = 1 if self.auto_micro_batch else settings.micro_batch
+        return room(self.patcher.model, settings.resolution, predictions)
+
     @functools.cached_property
     def images(self) -> list[str]:
         """The pictures' keys in the cache: every file is read for them, so once a run."""
@@ -55,7 +65,7 @@ class Prepared:
     def described(self) -> dict[str, Any]:
         """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
         settings, model = self.settings, self.patcher.model
-        architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
+        architecture = architecture_of(model).NAME
         return {
             **settings.decisive(),
             "layers": ",".join(design.chosen_layers(settings, model)),

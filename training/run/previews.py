@@ -119,8 +119,8 @@ def prompts_of(prepared: Prepared) -> list[str]:
 
 def _conditioning(text: Text) -> list[Any]:
     """As the CLIPTextEncode node gives it."""
-    extra = {} if text.pooled is None else {"pooled_output": text.pooled[None]}
-    return [[text.context[None], extra]]
+    pooled = {} if text.pooled is None else {"pooled_output": text.pooled[None]}
+    return [[text.context[None], {**text.more, **pooled}]]
 
 
 def _image(pixels: Tensor) -> Image.Image:

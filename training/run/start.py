@@ -80,7 +80,7 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     )
     progress = prepared.progress
     uniform = settings.timesteps == "uniform"
-    denoiser = Denoiser(prepared.patcher, settings.precision, uniform)
+    denoiser = Denoiser(prepared.patcher, settings.precision, uniform, prepared.room)
     bos = cache.text("").context[0] if settings.start == "bos" else None
     live = design.tokens_for(settings, denoiser.model, bos).copy(denoiser.device, trainable=True)
     objective = OBJECTIVES[settings.objective](**settings.hyperparameters)

@@ -58,15 +58,18 @@ def _input(made: Parser) -> None:
     group = made.add_argument_group("what is trained, on what")
     add = group.add_argument
     add("--checkpoint", metavar="FILE", type=text,
-        help="a checkpoint: a path, or a name in ComfyUI's checkpoints folder. SD1.x, SD2.x, SDXL, "
-        "SD3, SD3.5; text encoders that it lacks are looked for in ComfyUI's text_encoders folders")
+        help="a checkpoint: a path, or a name in ComfyUI's checkpoints folder, of SD1.x, SD2.x, "
+        "SDXL, SD3, SD3.5 or one of the models for --model; text encoders that it lacks are looked "
+        "for in ComfyUI's text_encoders folders")
     add("--model", metavar="FILE", type=text,
         help="a diffusion model alone, in place of the checkpoint's: a path, or a name in "
-        "ComfyUI's diffusion_models folders")
+        "ComfyUI's diffusion_models folders. Those above, Flux.1, Flux.2, Chroma, Qwen-Image, "
+        "Lumina 2, Z-Image, Anima, Cosmos-Predict2, HunyuanImage 2.1, Wan, AuraFlow")
     add("--text-encoder", metavar="FILE", type=text, action="append",
         help="a text encoder, in place of the checkpoint's of its kind; once for each (SD1.x "
-        "clip_l, SD2.x clip_h, SDXL clip_l and clip_g, SD3 clip_l, clip_g, t5xxl): a path, or a "
-        "name in ComfyUI's text_encoders folders")
+        "clip_l, SD2.x clip_h, SDXL clip_l and clip_g, SD3 clip_l, clip_g, t5xxl, Flux.1 clip_l "
+        "and t5xxl; others: training/README.md): a path, or a name in ComfyUI's text_encoders "
+        "folders")
     add("--vae", metavar="FILE", type=text,
         help="a VAE, in place of the checkpoint's: a path, or a name in ComfyUI's vae folder")
     add("--data", metavar="FOLDER", type=path, required=True,
@@ -135,8 +138,9 @@ def _tokens(made: Parser) -> None:
         help='blocks that get tokens: "0-4", or for U-Nets "input,middle" or "input.4" (by model: '
         "SD1.x input; SDXL input,middle; SD3 0-4)")
     switch(add, "--per-block", False, "U-Nets: tokens of its own for every block, not shared ones")
-    add("--placement", choices=(*PLACEMENTS["mmdit"], *PLACEMENTS["unet"]),
-        help="where they stand in the text (SD3: softrepa prepend, agsm append)")
+    add("--placement", choices=sorted({each for some in PLACEMENTS.values() for each in some}),
+        help="where they stand in the text, of what the model allows (most: softrepa prepend, agsm "
+        "append)")
     switch(add, "--time-offsets", None, "an offset for each timestep bucket (by model: SDXL none)")
     add("--start", choices=("normal", "bos"),
         help="tokens begin as N(0, 0.02) or as the empty prompt's first embedding (by model: SD1.x "

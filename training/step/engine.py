@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...injection import Application, make_application, model_options
+from ...injection import Application, make_application
 from ..model.denoiser import Denoiser
+from ..model.joint_blocks import recomputes, with_adapter
 from ..model.soft_tokens import SoftTokens
 from ..objectives import Objective, Regression, Row, mean_squared_error
 from .task import Pair, Task, assembled, groups, micro_batches, prepare, taken
@@ -68,6 +69,12 @@ class Engine:
 
         average: the moving average of the tokens, for objectives that survey with it.
         """
+        with self.denoiser.mutations(recomputes(self.base_options)):
+            return self._accumulate(task, live, average, rows)
+
+    def _accumulate(
+        self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
+    ) -> Outcome:
         application = self._application(live)
         survey = application
         if self.objective.SURVEY == "average":
@@ -201,7 +208,7 @@ class Engine:
             taken(task.noisy.x, [pair.row for pair in pairs]),
             task.noisy.sigma,
             task.conditions.take([pair.caption for pair in pairs]),
-            {**self.base_options, **model_options(application)},
+            with_adapter(self.base_options, application),
         )
 
     def _application(self, tokens: SoftTokens, weight: float | None = None) -> Application:
@@ -217,7 +224,7 @@ def weighed(model: torch.nn.Module, tokens: SoftTokens, weight: float) -> Applic
 
 def _flatten(regressions: Sequence[Regression], counts: Sequence[int]) -> tuple[Tensor, Tensor]:
     targets = [
-        one.targets.expand(count, -1, -1, -1)
+        one.targets.expand(count, *one.targets.shape[1:])
         for one, count in zip(regressions, counts, strict=True)
     ]
     return torch.cat(targets), torch.cat([one.weights for one in regressions])

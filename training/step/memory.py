@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from ...injection import model_options
 from ..model.denoiser import Denoiser, Text
-from ..model.joint_blocks import training_options
+from ..model.joint_blocks import ONE_BLOCK, can_checkpoint, training_options, with_adapter
 from ..model.soft_tokens import SoftTokens
 from .batches import Batch
 from .engine import prepare, weighed
@@ -81,16 +80,27 @@ def saved_bytes(
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    options = {
-        **training_options(denoiser.model, checkpointing),
-        **model_options(weighed(denoiser.model, live, weight)),
-    }
+    options = with_adapter(
+        training_options(denoiser.model, checkpointing), weighed(denoiser.model, live, weight)
+    )
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         prediction = denoiser.predict(
             task.noisy.x, task.noisy.sigma, task.conditions.take([0]), options
         )
     del prediction
     return sum(kept.values())
+
+
+def block_bytes(denoiser: Denoiser, kept: int) -> int:
+    """Bytes that one block takes while it is computed again, of what a prediction keeps: roughly.
+    Weights of 8 bits are there in the type they are computed in, too."""
+    layers = denoiser.architecture.layers(denoiser.model)
+    if not layers:
+        return 0
+    compute = denoiser.model.manual_cast_dtype
+    largest = max(sum(p.numel() for p in layer.parameters()) for layer in layers)
+    cast = 0 if compute is None else largest * compute.itemsize
+    return kept * ONE_BLOCK // len(layers) + cast
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class Remedies:
 
     @classmethod
     def of(cls, settings: Any, model: torch.nn.Module, auto: bool) -> Remedies:
-        can = hasattr(model.diffusion_model, "joint_blocks")
+        can = can_checkpoint(model)
         return cls(auto, settings.checkpointing if can else None, settings.resolution)
 
     def advice(self, micro_batch: int, saved: int) -> str:
