@@ -60,6 +60,11 @@ class ShortEncoder:
         """Nothing is held on a device."""
 
 
+def beside(adapter: Path, checkpoint: Path) -> Path:
+    """Where the trainer looks by itself, also in the graph."""
+    return adapter.parent / f".cache-{content_hash(checkpoint)[:12]}"
+
+
 def fill(checkpoint: Path, settings: Settings) -> None:
     """Writes the cache that the trainer would write for these settings, into `settings.cache`."""
     pairs, _ = data.find_all(settings.data)

@@ -54,7 +54,7 @@ class Lesson:
         output, strength = arguments.output.resolve(), arguments.strength
         return cls(
             checkpoint,
-            output / f"pairs_{arguments.pairs}",
+            output / "comfyui" / "input" / f"softrepa_demo_{arguments.pairs}",
             arguments.pairs,
             recipe,
             adapter,
@@ -125,7 +125,7 @@ class Lesson:
             "checkpoint": self.checkpoint,
             "data": self.pairs,
             "output": self.adapter,
-            "cache": self.output / "cache",
+            "cache": cache.beside(self.adapter, self.checkpoint),
         }
         return [*(f"--{name}={value}" for name, value in named.items()), "--cpu"]
 

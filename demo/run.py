@@ -11,6 +11,7 @@ demo/output:
     results.md          rates per attribute with confidence intervals, and a paired test
     results.json        every prompt, seed and verdict
     comfyui/models/     the checkpoint and the adapters, as ComfyUI finds them
+    comfyui/input/      the captioned pictures, as Train SoftREPA Adapter finds them
     comfyui/output/     with --trial: in softrepa/trials, the same prompts as a trial
 
 Run again, it reuses what it has and goes on where it was stopped.

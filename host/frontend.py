@@ -103,7 +103,7 @@ class Frontend:
         return self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
 
     def queue(self, timeout: float = 300.0) -> list[str]:
-        """Presses Run, waits for the end and returns the file names of the pictures.
+        """Presses Run, waits for the end and returns the file names of the pictures that it saved.
 
         timeout: seconds. Raises RuntimeError with what ComfyUI said where the graph was refused,
         failed or did not end.
@@ -122,7 +122,8 @@ class Frontend:
         if done["status"]["status_str"] != "success":
             raise RuntimeError(json.dumps(done["status"]["messages"]))
         outputs = done["outputs"].values()
-        return [image["filename"] for output in outputs for image in output.get("images", ())]
+        images = [image for output in outputs for image in output.get("images", ())]
+        return [image["filename"] for image in images if image["type"] == "output"]
 
     def settle(self, frames: int = 4) -> None:
         """Waits until the page has drawn a few times."""

@@ -59,7 +59,8 @@ def test_the_trainer_finds_all_it_needs(checkpoint: Path, tmp_path: Path):
     assert len(captions) > 6
     pairs, _ = data.find(lesson.pairs)
     framing = data.Framing(RECIPES["softrepa"]["resolution"], False)
-    assert len(caching.build(pairs, Nothing(checkpoint), tmp_path / "cache", framing)) == 12
+    where = cache.beside(lesson.adapter, checkpoint)
+    assert len(caching.build(pairs, Nothing(checkpoint), where, framing)) == 12
 
 
 def test_the_kept_adapter_is_of_the_present_recipe():

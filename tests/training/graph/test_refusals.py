@@ -14,7 +14,7 @@ from comfyui_softrepa.training.settings.flags import parser
 from PIL import Image
 
 OTHER = torch.nn.Module()
-OTHER.diffusion_model = torch.nn.Linear(1, 1)
+OTHER.diffusion_model, OTHER.model_config = torch.nn.Linear(1, 1), SimpleNamespace(unet_config={})
 """A model of no architecture that adapters are known for."""
 
 
@@ -34,7 +34,7 @@ OTHER.diffusion_model = torch.nn.Linear(1, 1)
         ({"folder": "bare"}, "^No image in .*bare has a caption that can be read"),
         ({"images": [], "captions": []}, "There are no pictures in the connected lists"),
         ({"images": [torch.zeros(1, 8, 8, 3)], "captions": [" "]}, "^No image in .* has a caption"),
-        ({"model": SimpleNamespace(model=OTHER)}, "Linear"),
+        ({"model": SimpleNamespace(model=OTHER)}, "^SoftREPA cannot act on this model"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_sentence(node, place, given, said):
