@@ -229,8 +229,12 @@ def step(
     negatives: int,
     small: bool,
     checkpointing: bool,
+    copies: bool = False,
 ) -> Callable[[], None]:
-    """One training step of four images on the device, without the reading of data."""
+    """One training step of four images on the device, without the reading of data.
+
+    copies: its graphs keep copies of weights that are cast, as they do without the trainer.
+    """
     import torch
     from comfyui_softrepa.training.objectives import OBJECTIVES
     from comfyui_softrepa.training.step.batches import Batch
@@ -256,6 +260,8 @@ def step(
     live = started.copy(made.device, trainable=True)
     average = live.copy(made.device, trainable=False)
     engine = training_step.engine_of(made, objective, 4, checkpointing)
+    if copies:
+        engine.base_options.pop("wrappers")
     optimizer = torch.optim.AdamW(list(live.tensors.values()))
 
     def run() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
 import torch
-from comfy.model_sampling import CONST
+from comfy.model_sampling import CONST, COSMOS_RFLOW
 from torch import Tensor
 
 from .stepping import EditError, FlowAlign, Method, Plan, Velocities, Velocity, edit, flow_edit
@@ -20,6 +21,10 @@ Conditioning = list[Any]
 METHODS = ("FlowEdit", "FlowAlign")
 CONVENTIONS = ("uncond + s (cond - uncond)", "cond + s (cond - uncond)")
 """How the target's guidance s counts: as everywhere, or as SoftREPA's authors count it."""
+
+
+Denoise = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
+"""(guider, x at a noise level 0 ... 1, the level) -> what the guider denoises it to."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,9 @@ class EditSampler(comfy.samplers.Sampler):
         denoise_mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
-        method, velocities = self._method(model_wrap, extra_args)
+        cosmos = isinstance(model_wrap.inner_model.model_sampling, COSMOS_RFLOW)
+        levels = sigmas / (sigmas + 1.0) if cosmos else sigmas
+        method, velocities = self._method(model_wrap, extra_args, _cosmos if cosmos else _plain)
         generator = torch.Generator().manual_seed(self.seed)
 
         def draw() -> Tensor:
@@ -92,9 +99,11 @@ class EditSampler(comfy.samplers.Sampler):
             if callback is not None:
                 callback(at, latent, latent, steps)
 
-        return edit(latent_image, sigmas, self.plan, method, velocities, draw, denoise_mask, told)
+        return edit(latent_image, levels, self.plan, method, velocities, draw, denoise_mask, told)
 
-    def _method(self, guider: EditGuider, extra_args: dict[str, Any]) -> tuple[Method, Velocities]:
+    def _method(
+        self, guider: EditGuider, extra_args: dict[str, Any], denoise: Denoise
+    ) -> tuple[Method, Velocities]:
         scale = self.guidance.scale
         if self.method == "FlowAlign":
             target = guider.branch("positive", "source", scale)
@@ -106,21 +115,34 @@ class EditSampler(comfy.samplers.Sampler):
             method = flow_edit
         else:
             raise EditError(f'"{self.method}" is no method: choose {" or ".join(METHODS)}.')
-        return method, Velocities(_velocity(source, extra_args), _velocity(target, extra_args))
+        return method, Velocities(
+            _velocity(source, extra_args, denoise), _velocity(target, extra_args, denoise)
+        )
 
 
-def _velocity(guider: comfy.samplers.CFGGuider, extra_args: dict[str, Any]) -> Velocity:
-    def predict(x: Tensor, sigma: Tensor) -> Tensor:
+def _velocity(
+    guider: comfy.samplers.CFGGuider, extra_args: dict[str, Any], denoise: Denoise
+) -> Velocity:
+    def predict(x: Tensor, level: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        denoised = guider(x, sigma * x.new_ones(x.shape[0]), **extra_args)
-        return (x - denoised) / sigma
+        return (x - denoise(partial(guider, **extra_args), x, level)) / level
 
     return predict
 
 
+def _plain(guider: Callable[[Tensor, Tensor], Tensor], x: Tensor, level: Tensor) -> Tensor:
+    return guider(x, level * x.new_ones(x.shape[0]))
+
+
+def _cosmos(guider: Callable[[Tensor, Tensor], Tensor], x: Tensor, level: Tensor) -> Tensor:
+    """Cosmos' flow models are handed x_0 + sigma noise, of the same ratio of noise."""
+    share = 1.0 - level
+    return guider(x / share, level / share * x.new_ones(x.shape[0]))
+
+
 def check(model: Any, latent: Tensor) -> None:
     """Raises EditError where this ModelPatcher is no flow model, or there is nothing to edit."""
-    if not isinstance(model.get_model_object("model_sampling"), CONST):
+    if not isinstance(model.get_model_object("model_sampling"), CONST | COSMOS_RFLOW):
         raise EditError(
             f"FlowEdit edits with flow models (SD3, Flux, Qwen-Image and others), and this model "
             f"({type(model.model).__name__}) is none: load one of those."

@@ -11,17 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.samplers
 import torch
 from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from .conditions import constant, matching
-from .errors import GuidanceError
+from .call import maps_of
+from .conditions import require_prompt
 from .gradients import gradients, with_little_memory
 from .losses import LOSSES
-from .maps import Complete, Recorder, options_for
+from .maps import Recorder
 from .places import Places
 
 KEY = "softrepa_attend"
@@ -52,11 +51,7 @@ class Attend:
     def check(self, executor: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """An `OUTER_SAMPLE` wrapper. Raises GuidanceError where the sampler's positive prompt is
         another, before the model is loaded."""
-        if not matching(executor.class_obj.conds, self.text):
-            raise GuidanceError(
-                "The prompt of Attend-and-Excite is not the sampler's positive prompt: connect one "
-                "text, and one CLIP, to both."
-            )
+        require_prompt(executor.class_obj.conds, self.text)
         return executor(*args, **kwargs)
 
     def predict(
@@ -136,23 +131,18 @@ class Attend:
     ) -> tuple[float, Tensor | None]:
         """The loss and its gradient; 0 and None where the prompt does not act at this step."""
         latent = latent.detach().requires_grad_()
-        for condition in matching(guider.conds, self.text):
-            recorder = Recorder(self.places.length)
-            try:
-                comfy.samplers.calc_cond_batch(
-                    guider.inner_model,
-                    [[constant(condition)]],
-                    latent * scale,
-                    sigma,
-                    options_for(options, recorder),
-                )
-            except Complete:
-                pass
-            maps = recorder.mean()
-            if maps is not None and maps.requires_grad:
-                loss = LOSSES[self.loss](maps, self.places)
-                return float(loss.detach()), torch.autograd.grad(loss, latent)[0]
-        return 0.0, None
+        maps = maps_of(
+            guider,
+            self.text,
+            latent * scale,
+            sigma,
+            options,
+            lambda: Recorder(self.places.length),
+        )
+        if maps is None:
+            return 0.0, None
+        loss = LOSSES[self.loss](maps, self.places)
+        return float(loss.detach()), torch.autograd.grad(loss, latent)[0]
 
 
 def _after(latent: Tensor, size: float, gradient: Tensor | None) -> Tensor:

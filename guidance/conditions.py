@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .errors import GuidanceError
+
 POSITIVE = "positive"
 _TOLERANCE = 1e-2
 """Of the largest value: text encoders round differently from run to run on some devices."""
@@ -16,6 +18,15 @@ _TOLERANCE = 1e-2
 def matching(conditions: Mapping[str, Sequence[dict[str, Any]]], text: Tensor) -> list[dict]:
     """The positive conditionings that begin with this text, (1, N, D)."""
     return [each for each in conditions.get(POSITIVE, ()) if _begins(each.get("cross_attn"), text)]
+
+
+def require_prompt(conditions: Mapping[str, Sequence[dict[str, Any]]], text: Tensor) -> None:
+    """Raises GuidanceError unless one of the positive conditionings begins with this text."""
+    if not matching(conditions, text):
+        raise GuidanceError(
+            "The prompt to look after is not the sampler's positive prompt: connect one text, and "
+            "one CLIP, to both."
+        )
 
 
 def _begins(context: Tensor | None, text: Tensor) -> bool:

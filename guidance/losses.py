@@ -7,6 +7,7 @@ less is better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import combinations
 
@@ -17,9 +18,9 @@ from torch.nn import functional as F
 from .places import Places, Word
 
 _SHARPEN = 100.0
-_KERNEL = (1.0, 2.718281828459045, 1.0)
-"""Weights of a smoothing over three pixels. The published code calls it sigma 0.5, and divides the
-distance by 2 sigma before it squares it: e^-1 beside 1."""
+_BESIDE = math.exp(-1.0)
+"""The weight of a neighbour in the smoothing. The published code calls it sigma 0.5, and divides
+the distance by 2 sigma before it squares it."""
 
 
 def published(maps: Tensor, places: Places) -> Tensor:
@@ -27,13 +28,13 @@ def published(maps: Tensor, places: Places) -> Tensor:
     content = maps[..., list(places.content)].mul(_SHARPEN).softmax(-1)
     column = {place: index for index, place in enumerate(places.content)}
     words = [content[..., [column[place] for place in thing.noun]] for thing in places.things]
-    highest = [smoothed(word.sum(-1)).amax() for word in words]
+    highest = [smoothed(word.sum(-1), _BESIDE).amax() for word in words]
     return (1.0 - torch.stack(highest).amin()).clamp_min(0.0)
 
 
-def smoothed(image: Tensor) -> Tensor:
-    """(h, w) -> (h, w): over 3 x 3 pixels, mirrored at the border."""
-    row = torch.tensor(_KERNEL, dtype=image.dtype, device=image.device)
+def smoothed(image: Tensor, beside: float) -> Tensor:
+    """(h, w) -> (h, w): over 3 x 3 pixels, mirrored at the border. beside: 1's neighbours."""
+    row = image.new_tensor((beside, 1.0, beside))
     kernel = torch.outer(row, row)
     padded = F.pad(image[None, None], (1, 1, 1, 1), mode="reflect")
     return F.conv2d(padded, (kernel / kernel.sum())[None, None])[0, 0]

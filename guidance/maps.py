@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
-from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..injection.attention_blend import SPANS, AttentionBlend, Span, blend
 from ..injection.attention_weight import AttentionWeights, WeighedKeys
-
-RECORDER = "softrepa_attention_maps"
-"""Our key in a call's `transformer_options`, and among its wrappers."""
+from .call import RECORDER, Complete
 
 QUARTER = 4
 """Published are maps of 16 x 16 for latents of 64 x 64."""
@@ -26,10 +23,6 @@ _LEAST = 8
 """Pixels that the shorter side of a map must have."""
 
 Block = tuple[str, int]
-
-
-class Complete(Exception):
-    """All maps are there: what the network would do after them is of no use."""
 
 
 def layers(network: torch.nn.Module) -> Iterator[tuple[Block, int, SpatialTransformer]]:
@@ -72,6 +65,7 @@ class Recorder:
     """
 
     def __init__(self, rows: int) -> None:
+        self.wrapper = recording
         self.rows = rows
         self._wanted: set[tuple[str, int, int]] = set()
         self._maps: list[Tensor] = []
@@ -186,20 +180,3 @@ def attention_map(
         return (scores.softmax(-1) @ values[0]).sum(0)
 
     return blend(attention, key, values[None], 1, spans)
-
-
-def options_for(model_options: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:
-    """A copy of a sampler's model options under which a call is recorded.
-
-    Without what other packs wrap around whole calls (DeepCache): they count calls, or give an
-    earlier call's output, and this call is left in its midst.
-    """
-    options = {**model_options.get("transformer_options", {}), RECORDER: recorder}
-    wrappers = {kind: dict(by_key) for kind, by_key in options.get("wrappers", {}).items()}
-    around = wrappers.setdefault(WrappersMP.APPLY_MODEL, {})
-    around.pop("torch.compile", None)  # a compiled network cannot be left
-    around.pop(RECORDER, None)
-    around[RECORDER] = [recording]
-    options["wrappers"] = wrappers
-    kept = {key: each for key, each in model_options.items() if key != "model_function_wrapper"}
-    return {**kept, "transformer_options": options}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ..demo import evaluate
@@ -14,9 +16,12 @@ from ..training.step.engine import Engine, prepare
 
 
 def hold_a_step_against_the_trainers(
-    base: evaluate.Base, model: Short, objective: str, weight: float = 1.0, **flags: str
+    base: evaluate.Base, model: Short, objective: str, weight: float = 1.0, **flags: Any
 ) -> None:
-    """Loss and gradients of one batch, with hard captions, are the same by both ways."""
+    """Loss and gradients of one batch, with hard captions, are the same by both ways.
+
+    With `replay` the trainer's loss is still that of all negatives, and only gradients are held.
+    """
     flags |= {"objective": objective}
     chosen = training.settings(
         model.FAMILY, batch_size=3, tokens=2, hard_share=0.5, normalise=True, **flags
@@ -39,7 +44,8 @@ def hold_a_step_against_the_trainers(
     latents = torch.stack([pairs.latent(image) for image in batch.images])
     task = prepare(denoiser, batch, latents, texts)
     outcome = Engine(denoiser, made, 4, weight=weight).accumulate(task, again, average, range(3))
-    torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
+    if "replay" not in flags:
+        torch.testing.assert_close(loss.detach(), outcome.loss, rtol=1e-4, atol=1e-5)
     for name, tensor in again.tensors.items():
         scale = float(tensor.grad.abs().max())
         assert scale > 0

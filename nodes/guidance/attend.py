@@ -79,7 +79,8 @@ class SoftREPAAttendAndExcite(io.ComfyNode):
             outputs=[
                 io.Model.Output(tooltip="The model whose sampling looks after these words."),
                 io.String.Output(
-                    display_name="words", tooltip="What is looked after: connect Preview as Text."
+                    display_name="words",
+                    tooltip="What is looked after: connect a node that shows text.",
                 ),
             ],
         )

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
+from comfyui_softrepa.injection.architectures import anima
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.softrepa.tokens import soft_tokens
 from comfyui_softrepa.tests import small_models
@@ -145,6 +146,18 @@ def test_attention_couple_on_anima(name, how):
     small = load(name)
     region = torch.nn.functional.pad(seeded("region", (1, 6, small.kind.context), 5), (0, 0, 0, 10))
     both_act(small, lambda model: partners.couple_on_anima(model, region), how)
+
+
+def test_every_region_has_the_tokens_where_cross_attention_calls_patches():
+    """A region with the prompt's own text is then no region at all."""
+    if not anima._HAS_PATCHES:
+        pytest.skip("this ComfyUI's cross-attention calls no patches")
+    small = load("anima")
+    text = small.context(1).repeat(2, 1, 1)
+    alone = apply(small, small.adapter(scale=2.0, timed=False))
+    coupled = partners.couple_on_anima(alone, text[:1])
+    found, expected = (predict(small, model, context=text) for model in (coupled, alone))
+    assert relative_error(found, expected) < 1e-5
 
 
 @pytest.mark.parametrize("how", HOWS)

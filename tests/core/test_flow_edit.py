@@ -269,7 +269,9 @@ def test_what_cannot_be_edited_is_refused_in_a_sentence(sd3, prompts, latent):
         run(sd3.patcher, prompts, latent, n_min=5)
 
 
-@pytest.mark.parametrize("name", ["flux", "chroma", "qwen_image", "lumina", "wan", "aura_flow"])
+@pytest.mark.parametrize(
+    "name", ["flux", "chroma", "qwen_image", "lumina", "predict2", "wan", "aura_flow"]
+)
 def test_other_flow_models_edit_too(name):
     if not small_models.there(name):
         pytest.skip("not in this ComfyUI")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = Path(__file__).with_suffix(".safetensors")
 STEPS, GUIDANCE, SIDE = 4, 4.0, 32
 TOKENS = (2, 5)
-THRESHOLDS = {0: 0.022, 1: 0.03}
+THRESHOLDS = {0: 0.022, 1: 0.012}
 STEP_SIZE = 6.0
 
 

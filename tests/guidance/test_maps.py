@@ -8,6 +8,7 @@ import numpy
 import pytest
 import torch
 from comfyui_softrepa.guidance import maps as attention_maps
+from comfyui_softrepa.guidance.call import Complete, _options
 from comfyui_softrepa.guidance.losses import LOSSES
 from comfyui_softrepa.guidance.places import Places, Thing
 from comfyui_softrepa.nodes.apply import SoftREPAApply
@@ -27,8 +28,8 @@ def recorded(patcher, side=16):
     """What the recorder gives, for a latent that fits."""
     recorder = attention_maps.Recorder(77)
     model_options = {"transformer_options": patcher.model_options["transformer_options"]}
-    options = attention_maps.options_for(model_options, recorder)["transformer_options"]
-    with torch.no_grad(), pytest.raises(attention_maps.Complete):
+    options = _options(model_options, recorder)["transformer_options"]
+    with torch.no_grad(), pytest.raises(Complete):
         patcher.model.apply_model(
             *inputs(side), c_crossattn=small.context("positive"), transformer_options=options
         )

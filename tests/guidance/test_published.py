@@ -14,6 +14,7 @@ import pytest
 import torch
 from comfyui_softrepa import guidance
 from comfyui_softrepa.guidance import maps as attention_maps
+from comfyui_softrepa.guidance.call import Complete, _options
 from comfyui_softrepa.guidance.losses import published
 from comfyui_softrepa.guidance.places import Places, Thing
 from comfyui_softrepa.tests.golden_models import relative_error
@@ -47,9 +48,9 @@ def test_losses_and_gradients_are_diffusers(golden, places, patcher):
         latents = small.latents(2).requires_grad_()
         sigma = sampling.sigmas[time : time + 1]
         recorder = attention_maps.Recorder(77)
-        options = attention_maps.options_for({}, recorder)["transformer_options"]
+        options = _options({}, recorder)["transformer_options"]
         x = latents * (sigma**2 + 1).sqrt()
-        with pytest.raises(attention_maps.Complete):
+        with pytest.raises(Complete):
             patcher.model.apply_model(
                 x, sigma, c_crossattn=small.context("positive"), transformer_options=options
             )

@@ -11,7 +11,7 @@ import pytest
 import tomllib
 from comfyui_softrepa.tests.install.conftest import ROOT
 
-SHIPPED = ("softrepa", "injection", "editing", "nodes", "training", "evaluation")
+SHIPPED = ("softrepa", "injection", "editing", "guidance", "nodes", "training", "evaluation")
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
 OPTIONAL = {
     "torch.utils.tensorboard": "tensorboard",

@@ -29,8 +29,10 @@ FILES = {widget for _, widgets in FOLDERS.values() for widget in widgets}
 HUB, AUTHORS = "https://huggingface.co/", "https://github.com/softrepa/SoftREPA/raw/main/tokens/"
 TO_BE_TRAINED = ("softrepa_flux1", "softrepa_z_image", "softrepa_anima")
 """Nobody has published an adapter for these."""
-OF_THE_DEMO = ("softrepa_demo_world", "softrepa_does_it_help")
+OF_THE_DEMO = ("softrepa_demo_world", "softrepa_does_it_help", "softrepa_train_your_own")
 """Their files are made, not downloaded."""
+TRAINS = "softrepa_train_your_own"
+"""Makes the adapter that it uses."""
 NOTES = {"Note", "MarkdownNote"}
 AFTER_RUN = {"fixed", "increment", "decrement", "randomize"}
 WIDGETS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool, "COMBO": str}
@@ -71,6 +73,7 @@ def test_there_is_one_for_each_model_and_use():
         "softrepa_editing",
         "softrepa_demo_world",
         "softrepa_does_it_help",
+        "softrepa_train_your_own",
     }
 
 
@@ -142,7 +145,7 @@ def test_its_inputs_are_those_of_the_schema(workflow, object_info, newer_core):
         if node["type"] in NOTES:
             continue
         schema = _inputs(object_info[node["type"]])
-        widgets = [name for name in schema if schema[name][0] in WIDGETS]
+        widgets = [name for name in schema if _is_widget(*schema[name])]
         sockets = [name for name in schema if name not in widgets]
         assert [put["name"] for put in node["inputs"]] == sockets + widgets
         assert [put["name"] for put in node["inputs"] if "widget" in put] == widgets
@@ -163,7 +166,7 @@ def test_every_widget_has_a_value_that_the_schema_allows(workflow, object_info):
         schema = _inputs(object_info[node["type"]])
         values = list(node.get("widgets_values", []))
         for name, (kind, options) in schema.items():
-            if kind not in WIDGETS:
+            if not _is_widget(kind, options):
                 continue
             value = values.pop(0)
             _check(f"{node['type']}.{name}", name, kind, options, value)
@@ -185,7 +188,8 @@ def test_required_inputs_are_connected(workflow, object_info):
 def test_every_file_but_the_demo_s_has_an_address_and_a_folder(path, workflow):
     """As the front-end's list of missing models reads them: by the widget's own value."""
     loaders = [node for node in workflow["nodes"] if node["type"] in FOLDERS]
-    assert "SoftREPALoader" in {node["type"] for node in loaders} and len(loaders) >= 2
+    kinds = {node["type"] for node in loaders}
+    assert ("SoftREPALoader" in kinds) == (path.stem != TRAINS) and kinds - {"SoftREPALoader"}
     for node in loaders:
         models = node["properties"].get("models", [])
         adapter = node["type"] == "SoftREPALoader"
@@ -239,6 +243,10 @@ def _inputs(info: Json) -> dict[str, tuple[str, Json]]:
             else:
                 result[name] = (entry[0], options)
     return result
+
+
+def _is_widget(kind: str, options: Json) -> bool:
+    return kind in WIDGETS and not options.get("forceInput")
 
 
 def _outputs(info: Json) -> list[str]:

@@ -1,7 +1,7 @@
 """Images with captions: finding them, reading them, and making captions that are nearly right."""
 
 from .buckets import Plan, plan
-from .comparisons import Set, alone, compared
+from .comparisons import TrainingSet, alone, compared
 from .folders import find, find_all
 from .pairs import Pair
 from .pictures.framing import Framing
@@ -12,7 +12,7 @@ __all__ = [
     "Pair",
     "Plan",
     "Report",
-    "Set",
+    "TrainingSet",
     "alone",
     "compared",
     "find",

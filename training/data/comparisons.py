@@ -11,7 +11,7 @@ from .pairs import Pair, Pairs
 
 
 @dataclass(frozen=True)
-class Set:
+class TrainingSet:
     """pairs: those to train on, and behind them the pictures that stand beside one of these. own:
     how many the former are. worse: by index of a pair, the indices of those it is better than;
     None where only captions are compared."""
@@ -34,12 +34,12 @@ class Set:
         return {worse: better for better, some in (self.worse or {}).items() for worse in some}
 
 
-def alone(pairs: Sequence[Pair]) -> Set:
+def alone(pairs: Sequence[Pair]) -> TrainingSet:
     """For training that compares captions: pictures beside better ones play no part."""
-    return Set(pairs, len(pairs))
+    return TrainingSet(pairs, len(pairs))
 
 
-def compared(pairs: Sequence[Pair]) -> Set:
+def compared(pairs: Sequence[Pair]) -> TrainingSet:
     """For training that compares pictures: those that have a worse one. Raises BadInput where none
     has."""
     better = [pair for pair in pairs if pair.worse]
@@ -52,4 +52,4 @@ def compared(pairs: Sequence[Pair]) -> Set:
     for index, pair in enumerate(better):
         worse[index] = range(len(flat), len(flat) + len(pair.worse))
         flat += [Pair(image, pair.captions, given=pair.given) for image in pair.worse]
-    return Set(flat, len(better), MappingProxyType(worse))
+    return TrainingSet(flat, len(better), MappingProxyType(worse))

@@ -37,7 +37,7 @@ def report(prepared: Prepared) -> str:
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())
     weight = settings.train_weight
     held = bytes_of_prediction(denoiser, live, latent, text, settings.checkpointing, weight)
-    training, held_out = split(prepared.set.own, settings.val_fraction, settings.seed)
+    training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
     memory = weights + held * settings.micro_batch
     blocks = ", ".join(live.adapter.layers)
     return "\n".join(
@@ -74,7 +74,7 @@ def _shown(prepared: Prepared, training: Sequence[int]) -> list[str]:
     times = Counter(image for step in range(tried) for image in epochs[step])
     lines = []
     for at, folder in enumerate(settings.data):
-        own = [index for index in training if prepared.set.given(index) == at]
+        own = [index for index in training if prepared.training_set.given(index) == at]
         shown = sum(times[index] for index in own)
         weight = f", weight {settings.data_weight[at]:g}" if settings.data_weight else ""
         lines.append(

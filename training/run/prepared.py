@@ -36,7 +36,7 @@ class Prepared:
     settings: Settings
     output: Output
     labels: dict[str, str]
-    set: data.Set
+    training_set: data.TrainingSet
     patcher: Any
     encoder: comfy_model.Encoder
     known: Known
@@ -61,7 +61,7 @@ class Prepared:
     @property
     def pairs(self) -> Sequence[Pair]:
         """All that the cache holds: those to train on, then what these are compared with."""
-        return self.set.pairs
+        return self.training_set.pairs
 
     @functools.cached_property
     def images(self) -> list[str]:
@@ -78,7 +78,7 @@ class Prepared:
             "layers": ",".join(design.chosen_layers(settings, model)),
             "placement": design.placement(settings, architecture),
             **self.encoder.files.described(),
-            "pairs": self.set.own,
+            "pairs": self.training_set.own,
             "dataset": keys.of_run(self.encoder.identity, self.pairs, self.images, self.further),
         }
 
@@ -86,10 +86,10 @@ class Prepared:
     def plan(self) -> data.Plan:
         """How every picture is framed. Raises BadInput where the resolution cannot be."""
         settings = self.settings
-        training, held_out = split(self.set.own, settings.val_fraction, settings.seed)
+        training, held_out = split(self.training_set.own, settings.val_fraction, settings.seed)
         sampled = settings.latents == "sampled"
         framing = data.Framing(settings.resolution, settings.buckets, sampled=sampled)
-        size, follows = settings.batch_size, self.set.follows
+        size, follows = settings.batch_size, self.training_set.follows
         return data.plan(self.pairs, framing, training, held_out, size, follows)
 
     @property
@@ -108,7 +108,7 @@ class Prepared:
         """How often each pair is shown against others; None where all are equal."""
         if not self.settings.data_weight:
             return None
-        return {index: self.set.weight(index) for index in range(self.set.own)}
+        return {index: self.training_set.weight(index) for index in range(self.training_set.own)}
 
 
 def prepare(
@@ -139,8 +139,8 @@ def prepare(
         if progress.step == 0:
             report.write(output.data_report)
     pictures = compares(settings.objective) == "pictures"
-    chosen_set = data.compared(pairs) if pictures else data.alone(pairs)
-    _check_sizes(settings, chosen_set.own)
+    training_set = data.compared(pairs) if pictures else data.alone(pairs)
+    _check_sizes(settings, training_set.own)
     patcher = base.load()
     hard = {}
     if settings.hard_captions:
@@ -149,7 +149,7 @@ def prepare(
         hard = chosen(captions, settings.hard_captions, settings.seed, words)
     encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(
-        settings, output, given, chosen_set, patcher, encoder, known, hard, progress, auto
+        settings, output, given, training_set, patcher, encoder, known, hard, progress, auto
     )
     if prepared.plan.crops and processes.first:
         print(prepared.plan)

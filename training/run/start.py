@@ -194,7 +194,7 @@ def _batches(
     prepared: Prepared, cache: caching.Cache, timesteps: int
 ) -> tuple[Batches, tuple[int, ...]]:
     settings = prepared.settings
-    training, held_out = split(prepared.set.own, settings.val_fraction, settings.seed)
+    training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
 
     def hard(caption: str, rng: random.Random) -> list[str]:
         known = list(prepared.hard.get(caption, ()))
@@ -211,7 +211,7 @@ def _batches(
         hard_captions=hard,
         negatives=settings.negatives,
         replay=settings.replay,
-        worse=prepared.set.worse,
+        worse=prepared.training_set.worse,
         variants=settings.variants,
         weights=prepared.weights,
     )

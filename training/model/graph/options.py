@@ -25,7 +25,7 @@ class PlainJointBlock:
 
     ComfyUI checkpoints a joint block whenever a patch stands in its slot, and never otherwise. An
     adapter's patch stands in some slots, so that here the choice is made for all of them, and in
-    the one way that is counted (see `memory.saved_bytes`).
+    the one way that is counted (see `step.footprint`).
     """
 
     block: torch.nn.Module

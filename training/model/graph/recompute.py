@@ -9,7 +9,7 @@ forward; hooks of a module, on for one call, can.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,8 +150,15 @@ def _never(*_: Any) -> Any:
     raise AssertionError("nothing goes backwards through here")
 
 
+def autocast_dtype(kind: str) -> torch.dtype | None:
+    """What autocast casts to now on this kind of device; None where it is off."""
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
 def _autocast(given: Sequence[Any]) -> Callable[[], AbstractContextManager[Any]]:
     """What is cast now on the tensors' device, to be entered again."""
-    device = next((each.device.type for each in given if isinstance(each, Tensor)), "cpu")
-    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-    return lambda: torch.autocast(device, dtype, enabled=enabled)
+    kind = next((each.device.type for each in given if isinstance(each, Tensor)), "cpu")
+    dtype = autocast_dtype(kind)
+    return nullcontext if dtype is None else lambda: torch.autocast(kind, dtype)

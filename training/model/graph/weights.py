@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .recompute import autocast_dtype
+
 
 @dataclass(frozen=True, eq=False)
 class UncopiedWeights:
@@ -77,8 +79,7 @@ def castable(network: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
 
 
 def _autocast_differs(weight: Tensor) -> bool:
-    kind = weight.device.type
-    return torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) != weight.dtype
+    return autocast_dtype(weight.device.type) not in (None, weight.dtype)
 
 
 @dataclass(frozen=True, eq=False)
