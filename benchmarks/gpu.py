@@ -1,7 +1,8 @@
 """What only a CUDA card can show, as one table with the card's name: `python noxfile.py gpu`.
 
 Checks that results there are those of a CPU, the benchmarks of a training step and of its memory,
-and training steps of SD1.5, SDXL and SD3 in full size with random weights (about 16 GB for SDXL).
+and training steps of SD1.5, SDXL and SD3 in full size with random weights, first with
+`--checkpointing` (SDXL: about 8 GB), then without (about 26 GB).
 Without a card it says what is unmeasured. `--try` goes through all of it on a CPU with small
 models, to show that the command itself works.
 """
@@ -23,7 +24,8 @@ UNMEASURED = (
     "gradients on a GPU against a CPU's",
     "a training step against its bare evaluations (benchmarks/training_step.py)",
     "memory over the batch size (benchmarks/training_memory.py)",
-    "full-size training steps of SD1.5, SDXL and SD3: seconds and peak memory",
+    "full-size training steps of SD1.5, SDXL and SD3, with and without --checkpointing: seconds "
+    "and peak memory",
     "memory that runs out on a card, and the micro-batch that follows it",
 )
 UNET = {"num_heads": -1, "num_head_channels": 64, "use_linear_in_transformer": True}

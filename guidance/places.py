@@ -44,67 +44,109 @@ def find(clip: Any, prompt: str, subjects: Sequence[Subject]) -> Places:
     A word that comes twice in the prompt and in `subjects` is found twice, in that order. Prompts
     of more than 75 tokens are several chunks. Raises GuidanceError for a word that is not there.
     """
-    chunks = _chunks(clip, prompt)
-    tokens: list[tuple[int, int]] = []  # of the prompt's words: token, place
+    chunks = _CLIP.rows(clip, prompt)
     content: list[int] = []
     start = 0
     for chunk in chunks:
-        end = _end(chunk)
-        tokens += [(chunk[at], start + at) for at in range(1, end)]
         content += range(start + 1, start + len(chunk) - 1)
         start += len(chunk)
-    taken: set[int] = set()
-    things = []
-    for subject in subjects:
-        noun = _word(clip, tokens, subject.noun, taken, prompt)
-        taken.update(noun)
-        attributes = []
-        for attribute in subject.attributes:
-            attributes.append(_word(clip, tokens, attribute, taken, prompt))
-            taken.update(attributes[-1])
-        things.append(Thing(noun, tuple(attributes)))
-    return Places(tuple(things), tuple(place for _, place in tokens), tuple(content), start)
+    tokens = _CLIP.tokens(chunks)
+    things = _things(_CLIP, clip, tokens, subjects, prompt)
+    return Places(things, tuple(place for _, place in tokens), tuple(content), start)
 
 
-def _chunks(clip: Any, text: str) -> list[list[Any]]:
-    tokenized = clip.tokenize(text)
-    rows = next((tokenized[key] for key in ("l", "g", "h") if key in tokenized), None)
-    if rows is None:
+def find_joint(
+    clip: Any, prompt: str, subjects: Sequence[Subject], length: int
+) -> tuple[tuple[int, ...], ...]:
+    """The rows of each subject's words in a text of SD3's: CLIP's rows, then T5's, or one alone.
+
+    length: rows of the encoded text. Raises GuidanceError for a word that is not there.
+    """
+    rows = {reader: reader.rows(clip, prompt) for reader in (_CLIP, _T5)}
+    lengths = {reader: sum(map(len, found)) for reader, found in rows.items()}
+    if length == sum(lengths.values()):
+        offsets = {_CLIP: 0, _T5: lengths[_CLIP]}
+    else:
+        offsets = {reader: 0 for reader, found in lengths.items() if found == length}
+    if not offsets:
         raise GuidanceError(
-            "This CLIP reads prompts otherwise than SD1.x, SD2.x and SDXL do: connect the "
-            "checkpoint's own."
+            "The text of this CLIP cannot be told apart into words: connect SD3's own text "
+            "encoders."
         )
-    return [[token for token, *_ in row] for row in rows]
+    groups: list[list[int]] = [[] for _ in subjects]
+    for reader, offset in offsets.items():
+        things = _things(reader, clip, reader.tokens(rows[reader]), subjects, prompt)
+        for group, thing in zip(groups, things, strict=True):
+            group += [offset + place for place in sorted(thing.places)]
+    return tuple(map(tuple, groups))
 
 
-def _end(chunk: Sequence[Any]) -> int:
-    """Where the end token stands; tokens of embeddings are tensors and never it."""
-    last = len(chunk) - 1
-    return next((at for at in range(1, last) if _is(chunk[at], _END)), last)
+@dataclass(frozen=True)
+class _Reader:
+    """How an encoder's tokenizer gives a prompt. keys: what ComfyUI calls it, the first that is
+    there. begins: tokens before the text in each row. end: the token after it."""
+
+    keys: tuple[str, ...]
+    begins: int
+    end: int
+
+    def rows(self, clip: Any, text: str) -> list[list[Any]]:
+        """Tokens, a list a chunk."""
+        tokenized = clip.tokenize(text)
+        found = next((tokenized[key] for key in self.keys if key in tokenized), None)
+        if found is None:
+            raise GuidanceError(
+                "This CLIP reads prompts otherwise than this model's own does: connect the "
+                "checkpoint's."
+            )
+        return [[token for token, *_ in row] for row in found]
+
+    def tokens(self, rows: list[list[Any]]) -> list[tuple[Any, int]]:
+        """Each token of the text and its place; those of embeddings are tensors."""
+        found, start = [], 0
+        for row in rows:
+            ends = (at for at in range(self.begins, len(row)) if _is(row[at], self.end))
+            end = next(ends, len(row))
+            found += [(row[at], start + at) for at in range(self.begins, end)]
+            start += len(row)
+        return found
 
 
-_END = 49407
+_CLIP = _Reader(("l", "g", "h"), 1, 49407)
+_T5 = _Reader(("t5xxl",), 0, 1)
 
 
 def _is(token: Any, number: int) -> bool:
     return isinstance(token, int) and token == number
 
 
-def _word(
-    clip: Any, tokens: Sequence[tuple[Any, int]], word: str, taken: set[int], prompt: str
-) -> Word:
-    """The first place of this word whose tokens nothing has taken."""
-    [chunk, *_] = _chunks(clip, word)
-    wanted = chunk[1 : _end(chunk)]
-    for start in range(len(tokens) - len(wanted) + 1):
-        found = tokens[start : start + len(wanted)]
-        places = tuple(place for _, place in found)
-        same = all(_is(token, number) for (token, _), number in zip(found, wanted, strict=True))
-        if wanted and same and not taken.intersection(places):
-            return places
-    raise GuidanceError(
-        f'The word "{word}" is not in the prompt "{prompt.strip()}", or not so often: write words '
-        "that are, as they are spelt there."
+def _things(
+    reader: _Reader,
+    clip: Any,
+    tokens: Sequence[tuple[Any, int]],
+    subjects: Sequence[Subject],
+    prompt: str,
+) -> tuple[Thing, ...]:
+    taken: set[int] = set()
+
+    def place(word: str) -> Word:
+        """The first place of this word that nothing has taken."""
+        wanted = [token for token, _ in reader.tokens(reader.rows(clip, word)[:1])]
+        for start in range(len(tokens) - len(wanted) + 1):
+            found = tokens[start : start + len(wanted)]
+            places = tuple(at for _, at in found)
+            same = all(_is(token, number) for (token, _), number in zip(found, wanted, strict=True))
+            if wanted and same and not taken.intersection(places):
+                taken.update(places)
+                return places
+        raise GuidanceError(
+            f'The word "{word}" is not in the prompt "{prompt.strip()}", or not so often: write '
+            "words that are, as they are spelt there."
+        )
+
+    return tuple(
+        Thing(place(subject.noun), tuple(place(each) for each in subject.attributes))
+        for subject in subjects
     )
 
 

@@ -1,4 +1,4 @@
-"""From what a user gives to an Attend: everything that can be refused is refused here."""
+"""From what a user gives to an Attend or a Focus: what can be refused is refused here."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
-from ..injection.architectures import unet
+from ..injection.architectures import mmdit, unet
 from .attend import Attend
 from .errors import GuidanceError
+from .focus import Focus
 from .losses import LOSSES
-from .places import find, require
-from .words import parse_words, subjects_of, written
+from .places import find, find_joint, require
+from .words import Subject, parse_words, subjects_of, written
 
 
 def plan(
@@ -30,16 +31,49 @@ def plan(
             "Attend-and-Excite needs the cross-attention of SD1.x, SD2.x or SDXL, which this model "
             f"({type(model).__name__}) does not have: connect one of these, or leave the node out."
         )
+    subjects = _subjects(clip, prompt, words)
+    places = find(clip, prompt, subjects)
+    require(places, loss, subjects)
+    return Attend(places, _text(clip, prompt), written(subjects), **settings)
+
+
+def plan_focus(
+    model: torch.nn.Module, clip: Any, prompt: str, words: str = "", strength: float = 1.0
+) -> Focus:
+    """The same for FOCUS on SD3 and SD3.5. Raises GuidanceError."""
+    if not mmdit.matches(model):
+        raise GuidanceError(
+            f"FOCUS is for SD3 and SD3.5, and this model is another ({type(model).__name__}): "
+            "connect one of these, or for SD1.x, SD2.x and SDXL use Attend-and-Excite."
+        )
+    subjects = _subjects(clip, prompt, words)
+    if len(subjects) < 2:
+        raise GuidanceError(
+            f'FOCUS keeps things apart, and there is "{written(subjects)}": name two or more in '
+            "words, as in red cat, blue dog."
+        )
+    text = _text(clip, prompt)
+    found = find_joint(clip, prompt, subjects, text.shape[1])
+    columns = tuple(place for group in found for place in group)
+    starts = [sum(map(len, found[:at])) for at in range(len(found))]
+    groups = tuple(
+        tuple(range(start, start + len(group))) for start, group in zip(starts, found, strict=True)
+    )
+    return Focus(columns, groups, text, written(subjects), strength)
+
+
+def _subjects(clip: Any, prompt: str, words: str) -> tuple[Subject, ...]:
     if clip is None:
         raise GuidanceError(
             "There is no CLIP to read the prompt with: connect the one that encodes the sampler's "
             "prompt."
         )
-    subjects = parse_words(words) if words.strip() else subjects_of(prompt)
-    places = find(clip, prompt, subjects)
-    require(places, loss, subjects)
+    return parse_words(words) if words.strip() else subjects_of(prompt)
+
+
+def _text(clip: Any, prompt: str) -> torch.Tensor:
     [[text, _], *_] = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
-    return Attend(places, text, written(subjects), **settings)
+    return text
 
 
 def parse_thresholds(text: str) -> tuple[tuple[float, float], ...]:

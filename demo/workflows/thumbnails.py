@@ -25,7 +25,7 @@ PROMPTS = {
     "softrepa_sdxl": ("a black circle above two red squares",),
     "softrepa_sd15": ("two purple triangles below three blue squares",),
     "softrepa_flux1": ("two yellow squares above a green circle",),
-    "softrepa_z_image": ("a green triangle left of two black squares",),
+    "softrepa_z_image": ("three green triangles right of a blue square",),
     "softrepa_anima": ("a red circle above a blue triangle",),
     "softrepa_before_after": ("two green circles above a purple square",),
     "softrepa_one_prompt_only": ("a red square above three green circles",),

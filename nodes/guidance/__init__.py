@@ -5,5 +5,6 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from .attend import SoftREPAAttendAndExcite
+from .focus import SoftREPAFocus
 
-GUIDANCE_NODES: list[type[io.ComfyNode]] = [SoftREPAAttendAndExcite]
+GUIDANCE_NODES: list[type[io.ComfyNode]] = [SoftREPAAttendAndExcite, SoftREPAFocus]

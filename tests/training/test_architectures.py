@@ -32,9 +32,11 @@ def denoiser(small) -> Denoiser:
     return Denoiser(small.patcher)
 
 
-def engine(denoiser: Denoiser, checkpointing: bool = False, micro_batch: int = 4) -> Engine:
+def engine(
+    denoiser: Denoiser, checkpointing: bool = False, micro_batch: int = 4, weight: float = 1.0
+) -> Engine:
     options = training_options(denoiser.model, checkpointing)
-    return Engine(denoiser, OBJECTIVE, micro_batch, options)
+    return Engine(denoiser, OBJECTIVE, micro_batch, options, weight)
 
 
 def gradients(made: Engine, task: Task, tokens: SoftTokens) -> Mapping[str, Tensor]:
@@ -78,10 +80,12 @@ def test_the_gradient_is_that_of_finite_differences(small, denoiser, checkpointi
 
 def test_recompute_gives_the_same_gradient_and_keeps_less(small, denoiser) -> None:
     task, tokens = small_tasks.task(small, denoiser), small_tasks.live(small)
-    plain = gradients(engine(denoiser), task, tokens)
-    again = gradients(engine(denoiser, checkpointing=True), task, tokens)
-    for name in plain:
-        assert torch.allclose(again[name], plain[name], rtol=1e-4, atol=1e-6 * plain[name].norm())
+    for weight in (1.0, 2.0):
+        plain = gradients(engine(denoiser, weight=weight), task, tokens)
+        again = gradients(engine(denoiser, checkpointing=True, weight=weight), task, tokens)
+        for name, found in plain.items():
+            assert found.norm() > 0
+            assert torch.allclose(again[name], found, rtol=1e-4, atol=1e-6 * found.norm())
     latent, text = small.x(1), small_tasks.texts(small, 1)[0]
     most = [bytes_of_prediction(denoiser, tokens, latent, text, flag) for flag in (False, True)]
     assert most[1] < most[0]
