@@ -142,7 +142,8 @@ def _model() -> list[io.Input]:
     return [
         io.Model.Input(
             "model",
-            tooltip="SD1.x, SD2.x, SDXL, SD3 or SD3.5, from any loader, with LoRAs on it or not.",
+            tooltip="Any model that adapters act on (SD1.x to Wan), from any loader, with LoRAs on "
+            "it or not.",
         ),
         io.Clip.Input(
             "clip", tooltip="The model's text encoders: train with those you paint with."

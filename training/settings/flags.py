@@ -153,9 +153,9 @@ def _tokens(made: Parser) -> None:
         help='blocks that get tokens: "0-4", or for U-Nets "input,middle" or "input.4" (by model: '
         "SD1.x input; SDXL input,middle; SD3 0-4)")
     switch(add, "--per-block", False, "U-Nets: tokens of its own for every block, not shared ones")
-    add("--placement", choices=sorted({each for some in PLACEMENTS.values() for each in some}),
-        help="where they stand in the text, of what the model allows (most: softrepa prepend, agsm "
-        "append)")
+    places = dict.fromkeys(place for places in PLACEMENTS.values() for place in places)
+    add("--placement", choices=tuple(places),
+        help="where they stand in the text (SD3: softrepa prepend, agsm append)")
     switch(add, "--time-offsets", None, "an offset for each timestep bucket (by model: SDXL none)")
     add("--start", choices=("normal", "bos"),
         help="tokens begin as N(0, 0.02) or as the empty prompt's first embedding (by model: SD1.x "
