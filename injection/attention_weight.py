@@ -59,7 +59,8 @@ class AttentionWeights:
     keys: the adapters', the latest first. length: keys in all; another attention of the same block
     (SD3.5's of the picture to itself) has fewer and is left alone. previous: the override that
     another pack put there. met: grows by one whenever an attention was weighed. lost: rows of
-    zeros, keys and values alike, that stood where tokens stand now.
+    zeros, keys and values alike, that stood where tokens stand now. cross: whether the options are
+    a whole block's, of whose attentions the one to itself is not meant.
     """
 
     keys: tuple[WeighedKeys, ...]
@@ -67,10 +68,13 @@ class AttentionWeights:
     previous: Callable[..., Tensor] | None
     met: list[int]
     lost: tuple[LostKeys, ...] = ()
+    cross: bool = False
 
-    def are_of(self, key: Tensor) -> bool:
+    def are_of(self, query: Tensor, key: Tensor) -> bool:
         """Whether this attention is the one that is meant, with a row a sample where samples
         differ: regional packs compute more rows, of other texts."""
+        if self.cross and query.shape[-2] == key.shape[-2]:
+            return False
         starts = [keys.start for keys in self.keys if isinstance(keys.start, Tensor)]
         rows = all(len(start) == key.shape[0] for start in starts)
         return rows and key.shape[-2] == self.length
@@ -165,7 +169,7 @@ def weighed_attention(
 ) -> Tensor:
     """An `optimized_attention_override`: this attention, or the earlier override, with weights."""
     weights = named["transformer_options"][WEIGHTS]
-    if weights.are_of(key):
+    if weights.are_of(query, key):
         if not torch.compiler.is_compiling():
             weights.met.append(1)
         more = sum(keys.count for keys in weights.lost)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
-from ..attention_weight import LostKeys, WeighedKeys, weigh, with_more
+from ..attention_weight import WEIGHTS, LostKeys, WeighedKeys, weigh, with_more
 from ..block_hooks import Arguments, add_hooks
 from ..rows import follow_rows
 from ..strength import is_full
@@ -86,10 +86,13 @@ def add_patches(
     }
     partial = not all(is_full(block.strength) for block in blocks.values())
     network = model.diffusion_model
-    if tokens.requires_grad and not partial:
+    once = all(is_full(block.strength) or block.in_attention for block in blocks.values())
+    if tokens.requires_grad and once:
         # In training: as arguments of whole blocks, which a backward pass can compute again.
         whole = {
-            network.blocks[int(name)]: WholeBlockPatch(tokens[:, block.row], 1.0, at_end)
+            network.blocks[int(name)]: WholeBlockPatch(
+                tokens[:, block.row], block.strength, at_end, block.in_attention
+            )
             for name, block in blocks.items()
         }
         add_hooks(options, whole)
@@ -166,6 +169,10 @@ class WholeBlockPatch(ContextPatch):
     def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         picture, time, context, *others = args
         (_, written), kwargs = super().grow((picture, context), kwargs)
+        options = kwargs["transformer_options"]
+        if WEIGHTS in options:
+            options = {**options, WEIGHTS: replace(options[WEIGHTS], cross=True)}
+            kwargs = {**kwargs, "transformer_options": options}
         return (picture, time, written, *others), kwargs
 
 
