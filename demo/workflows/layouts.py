@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import models, notes
 from .graph import Node, Point, Workflow
@@ -43,6 +43,15 @@ def sd15() -> Workflow:
     texts = (notes.COMPARE, notes.STRENGTH, notes.WINDOW, notes.UNET_LAYERS, notes.SD15_SETTINGS)
     prompt = "a red bird and a blue butterfly on a green branch, photograph"
     return _text_to_image("softrepa_sd15", models.SD15, prompt, texts)
+
+
+def cfg_plus_plus() -> Workflow:
+    """Guidance of another scale than the ordinary one, so the settings are its own."""
+    texts = (notes.CFG_PLUS_PLUS, notes.COMPARE, notes.STRENGTH, notes.UNET_LAYERS)
+    prompt = "two brown dogs to the right of a white horse on a green meadow, photograph"
+    sampling = {"steps": 30, "cfg": 1.5, "sampler_name": "euler_cfg_pp", "scheduler": "normal"}
+    model = replace(models.SDXL, sampling=sampling)
+    return _text_to_image("softrepa_cfg_plus_plus", model, prompt, texts)
 
 
 def before_after() -> Workflow:
@@ -283,4 +292,14 @@ def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point
     return flow.node("SaveImage", place, links, size=size, filename_prefix=prefix)
 
 
-LAYOUTS = (sd3, sdxl, sd15, before_after, one_prompt, schedule_and_blocks, demo_world, does_it_help)
+LAYOUTS = (
+    sd3,
+    sdxl,
+    sd15,
+    cfg_plus_plus,
+    before_after,
+    one_prompt,
+    schedule_and_blocks,
+    demo_world,
+    does_it_help,
+)

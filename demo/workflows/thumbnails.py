@@ -23,6 +23,7 @@ PROMPTS = {
     "softrepa_sd3": "three red triangles above a yellow square",
     "softrepa_sdxl": "a black circle above two red squares",
     "softrepa_sd15": "two purple triangles below three blue squares",
+    "softrepa_cfg_plus_plus": "three blue squares above a yellow circle",
     "softrepa_before_after": "two green circles above a purple square",
     "softrepa_one_prompt_only": "a red square above three green circles",
     "softrepa_schedule_and_blocks": "three black squares right of a yellow circle",
