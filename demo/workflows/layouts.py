@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import models, notes
 from .graph import Node, Output, Point, Workflow
@@ -63,6 +63,15 @@ def anima() -> Workflow:
     texts = (notes.COMPARE, notes.STRENGTH, notes.WINDOW, notes.DIT_LAYERS, notes.ANIMA_SETTINGS)
     prompt = "two girls, one with red hair and a blue scarf, one with black hair and a green coat"
     return _text_to_image("softrepa_anima", models.ANIMA, prompt, texts)
+
+
+def cfg_plus_plus() -> Workflow:
+    """Guidance of another scale than the ordinary one, so the settings are its own."""
+    texts = (notes.CFG_PLUS_PLUS, notes.COMPARE, notes.STRENGTH, notes.UNET_LAYERS)
+    prompt = "two brown dogs to the right of a white horse on a green meadow, photograph"
+    sampling = {"steps": 30, "cfg": 1.5, "sampler_name": "euler_cfg_pp", "scheduler": "normal"}
+    model = replace(models.SDXL, sampling=sampling)
+    return _text_to_image("softrepa_cfg_plus_plus", model, prompt, texts)
 
 
 def before_after() -> Workflow:
@@ -380,6 +389,6 @@ def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point
 
 
 LAYOUTS = (
-    sd3, sdxl, sd15, flux1, z_image, anima,
+    sd3, sdxl, sd15, flux1, z_image, anima, cfg_plus_plus,
     before_after, one_prompt, schedule_and_blocks, editing, demo_world, does_it_help,
 )  # fmt: skip

@@ -27,6 +27,14 @@ UNET_LAYERS = """
 block (**input.4**), each with a weight if you like: **input:0.5**.
 """
 
+CFG_PLUS_PLUS = """
+**CFG++ and an adapter.** The sampler is **euler_cfg_pp**: guidance that puts back the noise of \
+the negative prompt, with fewer harsh colours. It costs nothing, and the adapter adds to it.
+
+**cfg** is another scale here: **1 to 2** is usual, where ordinary guidance has 7. Other samplers \
+of this kind end in **_cfg_pp** as well.
+"""
+
 SD3_SETTINGS = """
 28 steps at guidance (cfg) 4 are the authors' settings. SD3.5 checkpoints load in the same way; \
 their adapter is for SD3 medium, so train one for SD3.5.

@@ -317,3 +317,13 @@ def test_sd3_is_refused(clip):
 def test_the_node_says_what_it_looks_after(patcher, clip):
     _, words = SoftREPAAttendAndExcite.execute(patcher, clip, small.PROMPT, **DEFAULTS).args
     assert words == "red cat, blue dog"
+
+
+def test_inpainting_keeps_what_is_masked(patcher, clip):
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., :8] = 1.0
+    settings = {"mask": mask, "steps": STEPS}
+    alone = small.sample(patcher, clip, **settings)
+    found = small.sample(led(patcher, clip), clip, **settings)
+    assert relative_error(found[..., :8], alone[..., :8]) > 1e-4
+    assert torch.equal(found[..., 8:], alone[..., 8:])
