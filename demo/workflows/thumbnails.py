@@ -32,8 +32,8 @@ PROMPTS = {
     "softrepa_one_prompt_only": ("a red square above three green circles",),
     "softrepa_schedule_and_blocks": ("three black squares right of a yellow circle",),
     "softrepa_editing": (
-        "two red circles left of a blue square",
-        "two green circles left of a blue square",
+        "two green squares left of three purple squares",
+        "a green square left of three purple squares",
     ),
 }
 WORDS = ("without", "with", "source", "edited")

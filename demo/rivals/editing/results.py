@@ -50,12 +50,14 @@ def run(file: Path = RESULTS, minutes: float | None = None, bench: Bench | None 
 def table(file: Path = RESULTS) -> str:
     """A row an arm: shares right, PSNR where nothing was to change, and the differences that the
     adapter makes with 95 % intervals over the edits."""
-    found = read(file)
+    found, wanted = read(file), list(arms())
+    measured = f"{len(found)} of {len(wanted)} arms are measured."
     return "\n".join([
         "| method | steps, n_max | guidance | adapter | predictions | target right | gain | colour "
         "| shape | number | PSNR kept | change |",
         "|" + "---|" * 12,
         *(f"| {' | '.join(_cells(arm, entry, found))} |" for arm, entry in found.items()),
+        "", measured,
     ])  # fmt: skip
 
 

@@ -169,7 +169,7 @@ def table(file: Path = RESULTS) -> str:
             ),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"{len(found)} of {len(list(uses()))} are measured."])
 
 
 def _gain(bare: Mapping[str, str], some: list[Mapping[str, str]]) -> str:
