@@ -76,9 +76,13 @@ def _input(action: argparse.Action) -> io.Input:
         )
     if action.choices:
         own = [] if default is not None else [_BY_MODEL]
-        options = [*own, *(each for each in dict.fromkeys(action.choices) if each not in own)]
+        options = [*own, *(str(e) for e in dict.fromkeys(action.choices) if e not in own)]
         return io.Combo.Input(
-            name, options=options, default=default or _BY_MODEL, optional=True, tooltip=tooltip
+            name,
+            options=options,
+            default=str(default or _BY_MODEL),
+            optional=True,
+            tooltip=tooltip,
         )
     shown = "" if default is None else f"{default:g}" if isinstance(default, float) else default
     return io.String.Input(
@@ -96,7 +100,7 @@ def _flags(values: dict[str, Any]) -> tuple[str, ...]:
     for action in _actions():
         value = values.get(action.dest)
         flag, negated = action.option_strings[0], action.option_strings[-1]
-        if value is None or value in ("", _BY_MODEL) or value == action.default:
+        if value in (None, "", _BY_MODEL, action.default, str(action.default)):
             continue
         if value is True or value == "yes":
             found.append(flag)
