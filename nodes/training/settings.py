@@ -80,12 +80,13 @@ def _input(action: argparse.Action) -> io.Input:
     if isinstance(action.type, kinds.Number) and not _repeated(action):
         return _number(action, action.type, tooltip)
     if action.nargs == 0 or action.choices:
-        choices = ["yes", "no"] if action.nargs == 0 else list(dict.fromkeys(action.choices))
+        choices = (
+            ["yes", "no"] if action.nargs == 0 else list(dict.fromkeys(map(str, action.choices)))
+        )
         if default is None:
             choices = [_BY_MODEL, *(each for each in choices if each != _BY_MODEL)]
-        return io.Combo.Input(
-            name, options=choices, default=default or _BY_MODEL, optional=True, tooltip=tooltip
-        )
+        chosen = _BY_MODEL if default is None else str(default)
+        return io.Combo.Input(name, options=choices, default=chosen, optional=True, tooltip=tooltip)
     return io.String.Input(
         name,
         default="" if default is None else str(default),
@@ -150,7 +151,9 @@ def _flags(values: dict[str, Any]) -> tuple[str, ...]:
     for action in _actions():
         value = values.get(action.dest)
         flag, negated = action.option_strings[0], action.option_strings[-1]
-        if value is None or value in ("", _BY_MODEL, action.default) or _is_unset(action, value):
+        if value in (None, "", _BY_MODEL, action.default, str(action.default)):
+            continue
+        if _is_unset(action, value):
             continue
         if value is True or value == "yes":
             found.append(flag)

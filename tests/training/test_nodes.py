@@ -1,64 +1,65 @@
-"""Two nodes of two processes by torchrun, each with a cache of its own; one dies and comes back."""
+"""Several machines: who works first, and who shares a cache."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
+import threading
 from pathlib import Path
 
-from comfyui_softrepa.softrepa import files
-from comfyui_softrepa.tests.training.command import TRAIN
-from comfyui_softrepa.training.cache import shards
-from comfyui_softrepa.training.run import command
-from comfyui_softrepa.training.run.output.log import read_log
-
-STEPS = 24
+import pytest
+from comfyui_softrepa.training.step import processes as joining
+from comfyui_softrepa.training.step.processes import Processes
 
 
-def node(host: bool, port: int, arguments: list[str]) -> subprocess.Popen:
-    """One machine's torchrun, in a process group of its own."""
-    torchrun = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=2"),
-        *("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=test"),
-        f"--rdzv-conf=is_host={int(host)},keep_alive_interval=1,keep_alive_max_attempt=3",
-        *("--local-addr=127.0.0.1", "--max-restarts=3", str(TRAIN), *arguments),
-    ]
-    return subprocess.Popen(torchrun, start_new_session=True)
+class Meeting(Processes):
+    """One process in a thread, with others in other threads."""
+
+    def meet(self, barrier: threading.Barrier) -> Meeting:
+        object.__setattr__(self, "_barrier", barrier)
+        return self
+
+    def wait(self) -> None:
+        self._barrier.wait(20)
 
 
-def test_a_killed_node_comes_back_and_the_run_goes_on(flags, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    common = ["--cpu", "--resume", f"--steps={STEPS}", "--batch-size=4", "--save-every=1"]
-    common += ["--no-tensorboard", "--val-fraction=0"]
-    caches = [tmp_path / "cache a", tmp_path / "cache b"]
-    given = [flags(tmp_path, *common, f"--cache={cache}") for cache in caches]
-    log = tmp_path / "adapter.log.jsonl"
-    nodes = [node(host, port, each) for host, each in zip((True, False), given, strict=True)]
-    try:
-        while not log.is_file() or len(read_log(log)) < 2:
-            assert [each.poll() for each in nodes] == [None, None]
-            time.sleep(0.05)
-        os.killpg(nodes[1].pid, signal.SIGKILL)
-        nodes[1].wait()
-        assert len(read_log(log)) < STEPS
-        nodes.append(node(False, port, given[1]))
-        assert [nodes[0].wait(1800), nodes[2].wait(1800)] == [0, 0]
-    finally:
-        for each in nodes:
-            if each.poll() is None:
-                os.killpg(each.pid, signal.SIGKILL)
-    assert [entry["step"] for entry in read_log(log)] == list(range(1, STEPS + 1))
-    names = [[path.name for path in shards.paths(cache)] for cache in caches]
-    assert len(names[0]) == len(names[1]) == 4  # two processes each, pictures and texts
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    assert command.main(flags(whole, *common, f"--cache={caches[0]}")) == 0
-    found, expected = (files.read(p / "adapter.safetensors") for p in (tmp_path, whole))
-    assert found.metadata["softrepa.steps"] == expected.metadata["softrepa.steps"]
-    assert found.tokens.shape == expected.tokens.shape
+@pytest.mark.parametrize("fails", [None, 0, 2, 3])
+def test_the_first_process_works_first_then_one_of_each_machine(fails) -> None:
+    order: list[int] = []
+    found: dict[int, object] = {}
+    barrier, lock = threading.Barrier(4), threading.Lock()
+
+    def run(rank: int) -> None:
+        def work() -> str:
+            with lock:
+                order.append(rank)
+            if rank == fails:
+                raise ValueError(rank)
+            return f"of {rank}"
+
+        each = Meeting(rank, 4, local_rank=rank % 2, local_count=2).meet(barrier)
+        try:
+            found[rank] = each.in_turn(work)
+        except ValueError as error:
+            found[rank] = error.args[0]
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert order[:2] == [0, 2] and sorted(order[2:]) == [1, 3]
+    assert found == {rank: rank if rank == fails else f"of {rank}" for rank in range(4)}
+
+
+def test_alone_there_is_nothing_to_wait_for(tmp_path: Path) -> None:
+    assert Processes().in_turn(lambda: 7) == 7 and Processes().all_see(tmp_path)
+    assert Processes().sharing(tmp_path) == Processes()
+
+
+@pytest.mark.parametrize(("seen", "share"), [(4, (3, 4)), (2, (1, 2))])
+def test_a_cache_is_shared_by_those_who_see_it(seen, share, tmp_path, monkeypatch) -> None:
+    """seen: processes to which the first one's mark appears."""
+    monkeypatch.setattr(joining.distributed, "broadcast_object_list", lambda marks: None)
+    monkeypatch.setattr(joining.distributed, "get_backend", lambda: "gloo")
+    monkeypatch.setattr(Processes, "wait", lambda self: None)
+    monkeypatch.setattr(Processes, "sum", lambda self, tensor: tensor.fill_(seen))
+    monkeypatch.setattr(joining, "_LATE", 1)
+    found = Processes(3, 4, local_rank=1, local_count=2).sharing(tmp_path / "cache")
+    assert (found.rank, found.count) == share and not list((tmp_path / "cache").iterdir())

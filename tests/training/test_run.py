@@ -186,6 +186,31 @@ def test_varied_captions_and_weighted_folders_resume_in_the_same_bytes(train, tm
     assert train(broken, *flags, "--resume", "--steps=9", "--caption-dropout=0") == 2
 
 
+def test_texts_drawn_give_what_texts_cached_give(train, tmp_path, capsys) -> None:
+    """Own, hard and shuffled captions, and one of the user's own wrong ones."""
+    (tmp_path / "data").mkdir()
+    conftest.write_pictures(tmp_path / "data", conftest.COLOURS)
+    for path in (tmp_path / "data").glob("*.txt"):
+        path.write_text(f"{path.read_text().strip()}, on grey, small")
+    (tmp_path / "data" / "0.neg.txt").write_text("a house")
+    flags = ["--hard-share=0.5", "--caption-shuffle", "--caption-dropout=0.2", "--steps=4"]
+    flags += [f"--data={tmp_path / 'data'}", "--text-bits=8"]
+    found, sizes = {}, {}
+    for cached in ("all", "own", "none"):
+        into, cache = tmp_path / cached, tmp_path / f"cache-{cached}"
+        into.mkdir()
+        more = [*flags, f"--cache={cache}", f"--cache-texts={cached}"]
+        assert train(into, *more, "--dry-run") == 0
+        assert ("embedded when they are drawn" in capsys.readouterr().out) == (cached != "all")
+        assert train(into, *more) == 0
+        found[cached] = files.read(into / "adapter.safetensors")
+        sizes[cached] = sum(p.stat().st_size for p in cache.glob("texts-*"))
+    for cached in ("own", "none"):
+        assert torch.equal(found[cached].tokens, found["all"].tokens)
+        assert torch.equal(found[cached].offsets, found["all"].offsets)
+    assert sizes["all"] > 3 * sizes["own"] > 0 == sizes["none"]
+
+
 def assert_same(first, second) -> None:
     """Equal bytes of everything that carries no times."""
     for name in ("adapter.safetensors", "adapter.best.safetensors", "adapter.state"):

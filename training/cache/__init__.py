@@ -5,8 +5,8 @@ it will be. A shard is written to a temporary file and renamed, and what is pres
 complete shards, so a kill at any moment costs at most the shard at hand.
 """
 
-from .build import build, expected_bytes
+from .build import Expected, build, expected, expected_bytes
 from .encoding import Encoder, Text
 from .reading import Cache
 
-__all__ = ["Cache", "Encoder", "Text", "build", "expected_bytes"]
+__all__ = ["Cache", "Encoder", "Expected", "Text", "build", "expected", "expected_bytes"]

@@ -7,8 +7,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,20 +18,16 @@ from ..data import Framing, Pair
 from ..errors import BadInput
 from . import compact, keys, shards
 from .catalog import Catalog, another_model
-from .encoding import Encoder, Text
+from .encoding import Encoder
 from .places import Places
 from .progress import progress
-from .reading import Cache, distinct, lacking, lacking_images, texts
+from .reading import Cache, lacking, lacking_images, wanted
+from .texts import Drawn, Entry, embeddings, size
 
 SHARD_ENTRIES = 128
 """At most this many entries are lost in a kill. SD3's texts make shards of 120 MB."""
 
 _READERS = 4
-_CAPTIONS = 32
-"""Handed to the encoder at once, for it to embed many together; they wait in memory meanwhile."""
-
-Entry = tuple[dict[str, Any], dict[str, Tensor]]
-"""What a shard says of an entry, and its tensors by name."""
 
 
 def build(
@@ -42,6 +38,8 @@ def build(
     *,
     images: Sequence[str] | None = None,
     further: Sequence[str] = (),
+    cached: str = "all",
+    bits: int = 16,
     rank: int = 0,
     world_size: int = 1,
     barrier: Callable[[], None] = lambda: None,
@@ -50,7 +48,9 @@ def build(
     """The cache of these pairs in `folder`, after computing what is not there yet.
 
     `images` are the pairs' keys as `keys.of_images` gives them, where they are known already.
-    Every distinct caption is embedded once: the pairs', their negatives and the `further` ones.
+    Every distinct caption is embedded once: the pairs', their negatives and the `further` ones;
+    with `cached` "own" without the negatives, with "none" the `further` ones alone. All others are
+    embedded when they are drawn. bits: 16, or 8 for texts of half the size.
     Shards that no earlier start has seen as they are now are checked against their hashes first; a
     damaged one is deleted with a notice and computed again. Entry i of what is missing belongs to
     rank i % world_size; all ranks share the folder, and `barrier` waits for all of them. The
@@ -72,31 +72,64 @@ def build(
     catalog.take(_sound(unknown[rank::world_size]))
     barrier()
     places = _present(catalog)
-    missing = lacking_images(images, places["latents"])[rank::world_size]
-    captions = list(lacking(texts(pairs, further), places["texts"]))[rank::world_size]
+    missing = lacking_images(images, places["latents"])
+    asked = wanted(pairs, further, cached)
+    captions = list(lacking(asked, places["texts"], bits))
+    whole = not missing and not captions  # for all ranks, which see the same
+    missing, captions = missing[rank::world_size], captions[rank::world_size]
     barrier()  # no rank may look at what is present once another has begun to write
 
     writer = _Writer(catalog, encoder, shard_entries, quiet=rank != 0)
     pictures = [images[at] for at in missing]
     paths = [pairs[at].image for at in missing]
     writer.write("latents", zip(pictures, _latents(paths, encoder, framing), strict=True), paths)
-    embedded = zip(map(keys.of_caption, captions), _embeddings(captions, encoder), strict=True)
+    names = (keys.of_caption(caption, bits) for caption in captions)
+    embedded = zip(names, embeddings(captions, encoder, bits), strict=True)
     writer.write("texts", embedded, captions)
     encoder.release()
     barrier()
-    return Cache(_present(catalog), encoder.identity, pairs, images, further)
+    asked = wanted(pairs, further, cached)
+    draw = None if cached == "all" else Drawn(encoder, bits)
+    places = places if whole else _present(catalog)
+    return Cache(places, encoder.identity, pairs, images, further, asked, bits, draw)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """About how large a cache will be, in bytes. text: of one. texts: how many."""
+
+    latents: int
+    text: float
+    texts: int
+
+    @property
+    def total(self) -> int:
+        return round(self.latents + self.text * self.texts)
+
+
+def expected(
+    pairs: Sequence[Pair],
+    encoder: Encoder,
+    framing: Framing,
+    further: Sequence[str] = (),
+    cached: str = "all",
+    bits: int = 16,
+) -> Expected:
+    """From one image and a few captions; writes nothing."""
+    captions = list(dict.fromkeys(wanted(pairs, further, cached)))
+    some = captions or [pairs[0].captions[0]]
+    sample = some[:: max(1, len(some) // 4)][:4]
+    latent = next(_latents([pairs[0].image], encoder, framing))
+    texts = list(embeddings(sample, encoder, bits))
+    text = sum(size(entry) for entry in texts) / len(texts)
+    return Expected(size(latent) * len({pair.image for pair in pairs}), text, len(captions))
 
 
 def expected_bytes(
     pairs: Sequence[Pair], encoder: Encoder, framing: Framing, further: Sequence[str] = ()
 ) -> int:
-    """About how large the cache will be, from one image and a few captions; writes nothing."""
-    captions = distinct(pairs, further)
-    sample = captions[:: max(1, len(captions) // 4)][:4]
-    latent = next(_latents([pairs[0].image], encoder, framing))
-    texts = list(_embeddings(sample, encoder))
-    text = sum(_size(entry) for entry in texts) / len(texts)
-    return round(_size(latent) * len({pair.image for pair in pairs}) + text * len(captions))
+    """The same in one number."""
+    return expected(pairs, encoder, framing, further).total
 
 
 class _Writer:
@@ -113,7 +146,7 @@ class _Writer:
         counted = progress(entries, label, len(all_), disable=quiet, unit="")
         for number, (key, entry) in enumerate(counted):
             if number == 0:
-                _check_room(self.folder, _size(entry) * len(all_))
+                _check_room(self.folder, size(entry) * len(all_))
             gathered[key] = entry
             if len(gathered) == self.entries:
                 self._flush(kind, gathered)
@@ -164,47 +197,6 @@ def _ahead(paths: Sequence[Path], framing: Framing) -> Iterator[tuple[Path, Tens
             if number + 2 * _READERS < len(paths):
                 waiting.append(pool.submit(read, paths[number + 2 * _READERS]))
             yield path, picture
-
-
-def _embeddings(captions: Sequence[str], encoder: Encoder) -> Iterator[Entry]:
-    for start in range(0, len(captions), _CAPTIONS):
-        some = captions[start : start + _CAPTIONS]
-        for caption, text in zip(some, encoder.texts(some), strict=True):
-            yield _embedding(caption, text, encoder)
-
-
-def _embedding(caption: str, text: Text, encoder: Encoder) -> Entry:
-    context = text.context.float().cpu()
-    parts = compact.segments(context)
-    try:
-        tensors = {
-            f".{number}": compact.halved(context[top:bottom, left:right])
-            for number, (top, bottom, left, right) in enumerate(parts)
-        }
-        if text.pooled is not None:
-            tensors[".pooled"] = compact.halved(text.pooled.float().cpu())
-        tensors |= {f".more.{name}": _stored(tensor.cpu()) for name, tensor in text.more.items()}
-    except ValueError:
-        raise BadInput(
-            f'The text encoder of {encoder.name} gives NaN for "{caption}"; use an '
-            "undamaged checkpoint."
-        ) from None
-    about = {
-        "shape": list(context.shape),
-        "segments": [list(part) for part in parts],
-        "pooled": text.pooled is not None,
-        "more": sorted(text.more),
-    }
-    return about, tensors
-
-
-def _stored(tensor: Tensor) -> Tensor:
-    """Numbers of words and masks as they are."""
-    return compact.halved(tensor) if tensor.is_floating_point() else tensor.contiguous()
-
-
-def _size(entry: Entry) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in entry[1].values())
 
 
 def _make(folder: Path) -> None:

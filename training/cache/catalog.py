@@ -84,11 +84,12 @@ class Catalog:
                 raise another_model(self.folder, each.model_name)
 
     def places(self) -> dict[str, Places]:
-        """Where every entry lies, by kind."""
+        """Where every entry lies, by kind. What was found is let go of."""
         found = {kind: Places() for kind in shards.KINDS}
         for path in sorted(self._found):
             one = self._found[path]
             found[one.kind].add(path, one.keys, one.shapes)
+        self._found.clear()
         for each in found.values():
             each.sort()
         return found

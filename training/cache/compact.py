@@ -26,6 +26,24 @@ def halved(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float16 if fits else torch.bfloat16).contiguous()
 
 
+def quartered(part: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, D) float32 in 8 bits, and the scale of every 64 values of a row, (n, D / 64) float16.
+
+    The largest of these values is 127 steps.
+    """
+    rows, width = part.shape
+    grouped = torch.nn.functional.pad(part, (0, -width % _GRAIN)).view(rows, -1, _GRAIN)
+    scale = (grouped.abs().amax(-1) / 127).half()
+    step = scale.float()[..., None]
+    steps = torch.where(step > 0, grouped / step.clamp(min=1e-12), 0.0).round().clamp(-127, 127)
+    return steps.to(torch.int8).view(rows, -1)[:, :width].contiguous(), scale
+
+
+def whole(steps: Tensor, scale: Tensor) -> Tensor:
+    """(n, D) float32 of what `quartered` gave."""
+    return steps.float() * scale.float().repeat_interleave(_GRAIN, 1)[:, : steps.shape[1]]
+
+
 def segments(context: Tensor) -> list[Segment]:
     """The parts of an (n, D) embedding that hold all of its nonzero values, in row order.
 

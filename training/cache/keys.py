@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from ..data import Framing, Pair
 from ..data.known import Known
-from ..data.pairs import texts_of
+from ..data.pairs import Pairs, texts_of
 from ..errors import BadInput
 from .places import KEY
 
 
-def of_caption(caption: str) -> str:
+def of_caption(caption: str, bits: int = 16) -> str:
     """The key of a caption's embedding."""
-    return hashlib.sha256(f"{caption}{_reading(caption)}".encode()).hexdigest()[: 2 * KEY]
+    stored = "" if bits == 16 else f"\0{bits} bits"
+    return hashlib.sha256(f"{caption}{_reading(caption)}{stored}".encode()).hexdigest()[: 2 * KEY]
 
 
 def _reading(caption: str) -> str:
@@ -42,6 +43,8 @@ def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = Non
 
     known: what earlier starts have hashed. Raises BadInput where a file is gone.
     """
+    if isinstance(pairs, Pairs) and pairs.hashed and not framing.crops:
+        return Keys(b"".join(_key(sha256.hex(), framing.name(None)) for sha256 in pairs.hashes()))
     lacking = [pair.image for pair in pairs if pair.sha256 is None]
     try:
         hashes = (known or Known()).hashes(lacking) if lacking else {}
@@ -49,11 +52,15 @@ def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = Non
         raise BadInput(
             f"{error.filename} can no longer be read ({error.strerror}); run again."
         ) from error
-    made = bytearray()
-    for pair in pairs:
-        name = f"{pair.sha256 or hashes[pair.image]} {framing.name(pair.image)}"
-        made += hashlib.sha256(name.encode()).digest()[:KEY]
-    return Keys(bytes(made))
+    return Keys(
+        b"".join(
+            _key(pair.sha256 or hashes[pair.image], framing.name(pair.image)) for pair in pairs
+        )
+    )
+
+
+def _key(sha256: str, framing: str) -> bytes:
+    return hashlib.sha256(f"{sha256} {framing}".encode()).digest()[:KEY]
 
 
 def of_run(model: str, pairs: Sequence[Pair], images: Sequence[str], further: Sequence[str]) -> str:

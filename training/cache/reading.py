@@ -14,9 +14,10 @@ from torch import Tensor
 from ..data import Pair
 from ..data.pairs import texts_of
 from ..errors import BadInput
-from . import compact, keys, shards
+from . import keys, shards, texts
 from .encoding import Text
 from .places import Places, packed
+from .texts import Drawn
 
 _OPEN_SHARDS = 64
 _CONTENTS = 256
@@ -38,11 +39,15 @@ class Cache:
         model: str,
         pairs: Sequence[Pair],
         images: Sequence[str],
-        further: Sequence[str] = (),
+        further: Sequence[str],
+        captions: Iterator[str],
+        bits: int = 16,
+        draw: Drawn | None = None,
     ) -> None:
         """`places` by kind, as a `Catalog` gives them. `images` are the pairs' keys as
         `keys.of_images` gives them, `model` the encoder's hash; `further` are captions of no pair
-        that are embedded too."""
+        that may be asked for too. `captions` are those that must be there, in so many bits; all
+        others are drawn."""
         self._model, self._pairs, self._images, self._further = model, pairs, images, further
         self._places = places
         self._at = places["latents"].find(_bytes(images))
@@ -50,7 +55,8 @@ class Cache:
         self._open = functools.lru_cache(_OPEN_SHARDS)(_open)
         self._contents = functools.lru_cache(_CONTENTS)(shards.read)
         missing = int((self._at < 0).sum())
-        missing += sum(1 for _ in lacking(texts(pairs, further), places["texts"]))
+        self._bits, self._draw = bits, draw
+        missing += sum(1 for _ in lacking(captions, places["texts"], bits))
         if missing:
             raise BadInput(
                 f"{missing} entries are not in the cache; run again to have them computed."
@@ -91,23 +97,27 @@ class Cache:
         return self._read("latents", self._at[index], [self._images[index]])[0].float()
 
     def text(self, caption: str) -> Text:
-        """The embedding of any caption that the cache was built with. Raises KeyError on others."""
-        key = keys.of_caption(caption)
+        """The embedding of any caption that the cache was built with, or draws. Raises KeyError on
+        others."""
+        found = self.stored(caption)
+        return self.drawn([caption])[0] if found is None else found
+
+    def stored(self, caption: str) -> Text | None:
+        """An embedding that lies in the cache. May be called by another thread than trains."""
+        key = keys.of_caption(caption, self._bits)
         [number] = self._places["texts"].find(packed([key]))
         if number < 0:
-            raise KeyError(f"this caption was not embedded: {caption}")
-        entry = self._shard("texts", number).entries[key]
-        names = [f"{key}.{part}" for part in range(len(entry["segments"]))]
-        names += [f"{key}.pooled"] if entry["pooled"] else []
-        further = entry.get("more", ())
-        tensors = self._read("texts", number, [*names, *(f"{key}.more.{one}" for one in further)])
-        tensors, told = tensors[: len(names)], tensors[len(names) :]
-        pooled = tensors.pop().float() if entry["pooled"] else None
-        return Text(
-            compact.restored(entry["shape"], list(zip(entry["segments"], tensors, strict=True))),
-            pooled,
-            {one: _as_used(tensor) for one, tensor in zip(further, told, strict=True)},
-        )
+            return None
+        about = self._shard("texts", number).entries[key]
+        names = texts.names(about)
+        tensors = self._read("texts", number, [key + name for name in names])
+        return texts.restored(about, dict(zip(names, tensors, strict=True)))
+
+    def drawn(self, captions: Sequence[str]) -> list[Text]:
+        """Embeddings that do not lie there, made now. Raises KeyError where none are to be."""
+        if self._draw is None:
+            raise KeyError(f"this caption was not embedded: {captions[0]}")
+        return self._draw(captions)
 
     def _read(self, kind: str, number: int, names: Sequence[str]) -> list[Tensor]:
         """An entry's tensors, each checked the first time."""
@@ -134,24 +144,28 @@ class Cache:
             raise _damaged(path) from None
 
 
-def texts(pairs: Sequence[Pair], further: Sequence[str] = ()) -> Iterator[str]:
-    """Every caption that must be embedded, in order of first appearance, some more than once."""
-    for own, negatives in texts_of(pairs):
+def wanted(
+    pairs: Sequence[Pair], further: Sequence[str] = (), cached: str = "all"
+) -> Iterator[str]:
+    """Every caption that must be in the cache, in order of first appearance, some more than once:
+    see `build`."""
+    for own, negatives in texts_of(pairs) if cached != "none" else ():
         yield from own
-        yield from negatives
+        if cached == "all":
+            yield from negatives
     yield from further
 
 
 def distinct(pairs: Sequence[Pair], further: Sequence[str] = ()) -> list[str]:
-    """The same, each once."""
-    return list(dict.fromkeys(texts(pairs, further)))
+    """All captions of pairs and the further ones, each once."""
+    return list(dict.fromkeys(wanted(pairs, further)))
 
 
-def lacking(captions: Iterator[str], places: Places) -> Iterator[str]:
+def lacking(captions: Iterator[str], places: Places, bits: int = 16) -> Iterator[str]:
     """Those of the captions that lie nowhere yet, each once."""
     given: set[str] = set()
     while some := list(islice(captions, _TOGETHER)):
-        found = places.find(packed(map(keys.of_caption, some)))
+        found = places.find(packed(keys.of_caption(caption, bits) for caption in some))
         for at in np.flatnonzero(found < 0):
             if some[at] not in given:
                 given.add(some[at])
@@ -177,8 +191,3 @@ def _damaged(path: Path) -> BadInput:
 
 def _open(path: Path):
     return safe_open(path, framework="pt")
-
-
-def _as_used(tensor: Tensor) -> Tensor:
-    """Numbers of words and masks are no fractions."""
-    return tensor.float() if tensor.is_floating_point() else tensor

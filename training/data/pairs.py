@@ -98,6 +98,10 @@ class Pairs(Sequence[Pair]):
     def hashed(self) -> bool:
         return len(self._hashes) == _HASH * len(self)
 
+    def hashes(self) -> Iterator[bytes]:
+        """Of each in order, where they are `hashed`."""
+        return (self._hash(at) for at in range(len(self)))
+
     def rows(self) -> Iterator[tuple[bytes, int, int, bytes]]:
         """What `add` takes, but the folder, of each in order."""
         for at in range(len(self)):

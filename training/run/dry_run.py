@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from .. import cache as caching
+from ..cache.reading import wanted
 from ..model.denoiser import Denoiser
 from ..model.design import tokens_for
 from ..step.epochs import Epochs
@@ -26,7 +27,14 @@ def report(prepared: Prepared) -> str:
     multiplied by the micro-batch.
     """
     settings, encoder = prepared.settings, prepared.encoder
-    size = caching.expected_bytes(prepared.pairs, encoder, prepared.framing, prepared.further)
+    size = caching.expected(
+        prepared.pairs,
+        encoder,
+        prepared.framing,
+        prepared.further,
+        settings.cache_texts,
+        settings.text_bits,
+    )
     text = encoder.texts([""])[0]
     side = prepared.framing.resolution
     latent = encoder.latents(torch.zeros(1, side, side, 3))
@@ -50,7 +58,9 @@ def report(prepared: Prepared) -> str:
             f"{settings.steps * settings.batch_size / max(1, len(training)):.1f} times the data",
             *_shown(prepared, training),
             *_varied(prepared),
-            f"cache: {size / 1e6:.1f} MB, {size / len(prepared.pairs) / 1e6:.3f} MB a pair",
+            f"cache: {size.total / 1e6:.1f} MB, {size.total / len(prepared.pairs) / 1e6:.3f} MB a "
+            f"pair ({size.latents / 1e6:.1f} latents + {size.texts} texts x {size.text / 1e6:.3f})",
+            *_drawn(prepared, size),
             f"memory: about {memory / 1e9:.2f} GB on {denoiser.device} ({weights / 1e9:.2f} "
             f"weights + {settings.micro_batch} x {held / 1e9:.3f} a prediction)",
         )
@@ -82,6 +92,21 @@ def _shown(prepared: Prepared, training: Sequence[int]) -> list[str]:
             f"shown, each {shown / max(1, len(own)) * batches / tried:.1f} times"
         )
     return lines
+
+
+def _drawn(prepared: Prepared, size: caching.Expected) -> list[str]:
+    """Which texts are embedded when they are drawn, or could be."""
+    settings = prepared.settings
+    if settings.cache_texts != "all":
+        most = settings.batch_size * (1 + (settings.row - 1 if settings.hard_share else 0))
+        what = "hard captions, wrong ones of your own and orders of tags"
+        what = what if settings.cache_texts == "own" else "all texts"
+        return [f"  {what} are embedded when they are drawn, {most} a step at most"]
+    own = sum(1 for _ in dict.fromkeys(wanted(prepared.pairs, (), "own")))
+    if size.texts < 2 * own:
+        return []
+    less = size.latents + size.text * own
+    return [f"  with --cache-texts own: {less / 1e6:.1f} MB, the others embedded when drawn"]
 
 
 def _varied(prepared: Prepared) -> list[str]:

@@ -49,7 +49,8 @@ class Measured:
 
 @dataclass
 class Measuring:
-    """text_of: caption -> its encoding. average: the moving average of the tokens, where there is
+    """text_of: caption -> its encoding, or None where `draw` is to make it, for many captions at
+    once. average: the moving average of the tokens, where there is
     one. judged: the tokens that are validated, one of the two. halve: the micro-batch may be halved
     where memory runs out. All methods raise RanOut."""
 
@@ -63,15 +64,23 @@ class Measuring:
     stop: Stopping
     halve: bool
     say: Callable[[str], None]
+    draw: Callable[[Sequence[str]], Sequence[Any]] | None = None
 
     def load(self, batch: Batch) -> Loaded:
-        """A batch's latents and texts, from the cache. May be called in another thread."""
+        """A batch's latents and texts, as far as the cache has them. May be called in another
+        thread."""
         images = (*batch.images, *batch.worse)
         latents = torch.stack([self.latent_of(image) for image in images])
         return Loaded(batch, latents, [self.text_of(caption) for caption in batch.captions])
 
     def _task(self, loaded: Loaded) -> Task:
-        return prepare(self.engine.denoiser, loaded.batch, loaded.latents, loaded.texts)
+        texts, batch = list(loaded.texts), loaded.batch
+        lacking = [at for at, text in enumerate(texts) if text is None]
+        if lacking:
+            drawn = self.draw([batch.captions[at] for at in lacking])
+            for at, text in zip(lacking, drawn, strict=True):
+                texts[at] = text
+        return prepare(self.engine.denoiser, batch, loaded.latents, texts)
 
     def gradients(self, batches: Sequence[Loaded]) -> Measured:
         """The mean loss of the batches, its gradient left in the live tokens' .grad."""

@@ -11,10 +11,11 @@ from ...injection.architectures import architecture_of
 from .. import data
 from ..cache import keys
 from ..cache.reading import distinct
-from ..data.captions.hard_captions import chosen
+from ..data.captions.hard_captions import Choice
+from ..data.captions.variants import AS_THEY_ARE
 from ..data.captions.words import read_words
 from ..data.known import Known
-from ..data.pairs import Pair
+from ..data.pairs import Pair, texts_of
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
 from ..model.graph.options import room, training_options
@@ -40,7 +41,7 @@ class Prepared:
     patcher: Any
     encoder: comfy_model.Encoder
     known: Known
-    hard: dict[str, tuple[str, ...]]
+    hard: Choice
     progress: Progress
     auto_micro_batch: bool
 
@@ -98,10 +99,15 @@ class Prepared:
 
     @property
     def further(self) -> list[str]:
-        """Captions to embed beside the pairs' own."""
-        hard = [caption for captions in self.hard.values() for caption in captions]
-        drawn = self.settings.variants.further(distinct(self.pairs))
-        return [*hard, *drawn, *([""] if self.settings.start == "bos" else [])]
+        """Captions to embed beside the pairs' own, before training."""
+        settings = self.settings
+        bos = [""] if settings.start == "bos" else []
+        if settings.cache_texts != "all":
+            return bos
+        variants, own = settings.variants, _own(self.pairs) if settings.hard_captions else ()
+        hard = [each for one in own for order in variants.of(one) for each in self.hard(order)]
+        drawn = variants.further(distinct(self.pairs)) if variants != AS_THEY_ARE else []
+        return [*hard, *drawn, *bos]
 
     @property
     def weights(self) -> dict[int, float] | None:
@@ -142,11 +148,8 @@ def prepare(
     training_set = data.compared(pairs) if pictures else data.alone(pairs)
     _check_sizes(settings, training_set.own)
     patcher = base.load()
-    hard = {}
-    if settings.hard_captions:
-        own = dict.fromkeys(caption for captions, _ in pairs.texts() for caption in captions)
-        captions = [order for caption in own for order in settings.variants.of(caption)]
-        hard = chosen(captions, settings.hard_captions, settings.seed, words)
+    count = settings.hard_captions
+    hard = Choice(_own(pairs) if count else (), count, settings.seed, words)
     encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(
         settings, output, given, training_set, patcher, encoder, known, hard, progress, auto
@@ -158,6 +161,11 @@ def prepare(
     if processes.first and progress.step < settings.steps:
         report.write(output.data_report, prepared.plan)
     return prepared
+
+
+def _own(pairs: Sequence[Pair]) -> list[str]:
+    """The pairs' true captions, each once."""
+    return list(dict.fromkeys(caption for captions, _ in texts_of(pairs) for caption in captions))
 
 
 def _check_sizes(settings: Settings, pairs: int) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -83,6 +84,8 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         prepared.framing,
         images=prepared.images,
         further=prepared.further,
+        cached=settings.cache_texts,
+        bits=settings.text_bits,
         rank=sharing.rank,
         world_size=sharing.count,
         barrier=processes.wait,
@@ -112,7 +115,8 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     measuring = Measuring(
         engine=Engine(denoiser, objective, micro_batch, options, settings.train_weight),
         latent_of=cache.latent,
-        text_of=cache.text,
+        text_of=cache.stored,
+        draw=functools.partial(_drawn, cache, denoiser),
         live=live,
         average=average,
         judged=average if settings.save_average else live,
@@ -190,6 +194,13 @@ def _micro_batch(
     return memory.affordable(denoiser.device, held, settings.row)
 
 
+def _drawn(cache: caching.Cache, denoiser: Denoiser, captions: Sequence[str]) -> list[Any]:
+    """Texts that are embedded when they are drawn. The encoder may have taken the model's place."""
+    found = cache.drawn(captions)
+    denoiser.load()
+    return found
+
+
 def _batches(
     prepared: Prepared, cache: caching.Cache, timesteps: int
 ) -> tuple[Batches, tuple[int, ...]]:
@@ -197,7 +208,7 @@ def _batches(
     training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
 
     def hard(caption: str, rng: random.Random) -> list[str]:
-        known = list(prepared.hard.get(caption, ()))
+        known = list(prepared.hard(caption))
         return rng.sample(known, len(known))
 
     batches = Batches(

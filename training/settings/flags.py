@@ -125,6 +125,12 @@ def _data(made: Parser) -> None:
         help="of --caption-shuffle: so many tags stay in front (default: none)")
     add("--cache", metavar="FOLDER", type=path,
         help="latents and text embeddings, computed once (default: a folder beside the output)")
+    add("--cache-texts", choices=("all", "own", "none"), default="all",
+        help="which texts lie in the cache: all; own, captions as they stand; none. The others are "
+        "embedded when they are drawn, with the text encoders beside the model in memory; the "
+        "result is the same (default: %(default)s)")
+    add("--text-bits", type=int, choices=(8, 16), default=16,
+        help="of a number of a text in the cache: 8 halves it (default: %(default)s)")
 
 
 def _objective(made: Parser) -> None:

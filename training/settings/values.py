@@ -75,6 +75,8 @@ class Settings:
     extra_model_paths_config: tuple[Path, ...] = ()
     cpu: bool = False
     cache: Path | None = None
+    cache_texts: str = "all"
+    text_bits: int = 16
     resolution: int | None = None
     buckets: bool = False
     data_weight: tuple[float, ...] = ()

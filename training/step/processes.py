@@ -127,6 +127,8 @@ def join() -> Processes:
     """Meets the other processes that torchrun started; alone without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
+    if os.name == "nt":  # PyTorch is built without libuv there, and asks for it all the same
+        os.environ.setdefault("USE_LIBUV", "0")
     # Windows has no NCCL.
     nccl = torch.cuda.is_available() and distributed.is_nccl_available()
     # Long enough for one process to wait while another encodes its share of a large data set.

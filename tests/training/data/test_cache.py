@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_softrepa.training.cache import Text, build, expected_bytes, keys, shards
-from comfyui_softrepa.training.cache.compact import halved, restored, segments
+from comfyui_softrepa.training.cache import Text, build, expected_bytes, keys, shards, texts
+from comfyui_softrepa.training.cache.compact import halved, quartered, restored, segments
+from comfyui_softrepa.training.cache.compact import whole as whole_of
 from comfyui_softrepa.training.data import Framing, Pair, find
 from comfyui_softrepa.training.errors import BadInput
 from hypothesis import given, settings
@@ -335,3 +336,60 @@ def test_sd3_at_512_pixels_stays_under_its_limit(tmp_path):
     assert size < 1.2e6, size
     assert size > 1.0e6  # nothing that belongs there is left out
     print(f"{size:.0f} bytes a pair")
+
+
+def test_texts_of_eight_bits_take_half_and_are_near(tmp_path):
+    """Also where one column is a hundred times the others, as in T5's states."""
+
+    class Large(StandIn):
+        def _text(self, caption):
+            text = super()._text(caption)
+            text.context[:, 7] *= 100.0
+            return text
+
+    pairs = find(folder(tmp_path / "data", 3))[0]
+    whole = build(pairs, Large(width=4096), tmp_path / "cache", FRAMING)
+    small = build(pairs, Large(width=4096), tmp_path / "cache", FRAMING, bits=8)
+    for index in range(3):
+        one, other = (cache.text(cache.captions(index)[0]) for cache in (whole, small))
+        assert one.context.shape == other.context.shape and torch.equal(one.pooled, other.pooled)
+        error = (one.context - other.context).abs().reshape(6, -1, 64).amax(-1)
+        largest = one.context.abs().reshape(6, -1, 64).amax(-1)
+        assert (error <= largest / 127 / 2 * 1.01).all() and error.max() > 0
+    context = torch.randn(154, 4096)
+    steps, scale = quartered(context)
+    assert steps.nbytes + scale.nbytes < 0.52 * halved(context).nbytes
+    assert torch.equal(whole_of(*quartered(torch.zeros(2, 70))), torch.zeros(2, 70))
+
+
+@pytest.mark.parametrize("cached", ["own", "none"])
+def test_what_is_not_cached_is_embedded_when_it_is_drawn(tmp_path, cached):
+    data = folder(tmp_path / "data", 3)
+    (data / "000.neg.txt").write_text("something else")
+    pairs, encoder = find(data)[0], StandIn()
+    cache = build(pairs, encoder, tmp_path / "cache", FRAMING, further=[""], cached=cached)
+    assert encoder.captions == (4 if cached == "own" else 1)
+    everything = build(pairs, StandIn(), tmp_path / "all", FRAMING, further=["", "hard"])
+    before = encoder.captions
+    for _ in range(2):  # the second time they are still there
+        for caption in ("something else", "hard"):
+            assert cache.stored(caption) is None
+            found, expected = cache.text(caption), everything.text(caption)
+            assert torch.equal(found.context, expected.context)
+            assert torch.equal(found.pooled, expected.pooled)
+    assert encoder.captions == before + 2
+    again = StandIn()
+    build(pairs, again, tmp_path / "cache", FRAMING, further=[""], cached=cached)
+    assert again.captions == 0
+
+
+def test_drawn_texts_are_kept_up_to_a_limit(monkeypatch):
+    encoder = StandIn()
+    monkeypatch.setattr(texts, "_KEPT", 3 * (4 * 64 + 8) * 2)
+    drawn = texts.Drawn(encoder)
+    drawn(["a", "b", "c"]), drawn(["a", "d"])
+    assert encoder.captions == 4
+    drawn(["c", "a", "d"])
+    assert encoder.captions == 4
+    drawn(["b"])
+    assert encoder.captions == 5

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from . import agreement
 from .words import Place, Words, join_case
@@ -14,6 +15,7 @@ Edit = tuple[int, int, str]
 """Characters from, to, and what to put there."""
 _ARTICLES = ("a", "an")
 EXCHANGE = "exchange"
+_REMEMBERED = 1 << 14
 
 
 def hard_captions(caption: str, rng: random.Random, words: Words) -> list[str]:
@@ -44,11 +46,25 @@ def chosen(
     Text encoders leave memory after caching, so the hard captions of a run are chosen once, and
     their embeddings asked for with the others: `further` of `cache.build`.
     """
-    seen = words.seen_in(captions)
-    return {
-        caption: tuple(hard_captions(caption, random.Random(f"{seed} {caption}"), seen)[:count])
-        for caption in captions
-    }
+    choice = Choice(captions, count, seed, words)
+    return {caption: choice(caption) for caption in captions}
+
+
+class Choice:
+    """Up to `count` hard captions for any caption, in words that these captions use themselves;
+    the same ones whenever they are asked for."""
+
+    def __init__(self, captions: Iterable[str], count: int, seed: int, words: Words) -> None:
+        self._count, self._seed = count, seed
+        self._words = words.seen_in(captions) if count else words
+        self._made = functools.lru_cache(_REMEMBERED)(self._make)
+
+    def __call__(self, caption: str) -> tuple[str, ...]:
+        return self._made(caption) if self._count else ()
+
+    def _make(self, caption: str) -> tuple[str, ...]:
+        rng = random.Random(f"{self._seed} {caption}")
+        return tuple(hard_captions(caption, rng, self._words)[: self._count])
 
 
 def _changes(caption: str, words: Words) -> Iterator[tuple[str, list[Edit]]]:

@@ -39,8 +39,9 @@ class Framing:
                 f"--resolution {self.resolution} is not a multiple of {FINEST}; use {nearest}."
             )
 
-    def name(self, path: Path) -> str:
-        """What tells the latents of this framing from others of the same image."""
+    def name(self, path: Path | None) -> str:
+        """What tells the latents of this framing from others of the same image; None for one that
+        is not cropped."""
         width, height = self.crops.get(path, (0, 0))
         cropped = f"-{width}x{height}" if width else ""
         sampled = "-sampled" if self.sampled else ""
