@@ -211,7 +211,7 @@ def _memory(made: Parser) -> None:
         "a CPU), half as many wherever it runs out (default: auto)")
     switch(add, "--checkpointing", False,
             "compute each block's activations once more in the backward pass, not keep them: a "
-            "third of the memory or less, a third more time")
+            "third of the memory or less, about 40 %% more time")
     add("--precision", choices=tuple(PRECISIONS), default="auto",
         help="auto: the dtype ComfyUI loads the model in; else autocast. Tokens and optimizer stay "
         "float32 (default: %(default)s)")
