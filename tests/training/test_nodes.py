@@ -1,13 +1,71 @@
-"""Several machines: who works first, and who shares a cache."""
+"""Several machines: who works first, who shares a cache, and one that dies and comes back."""
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.tests.training.command import TRAIN
+from comfyui_softrepa.training.cache import shards
+from comfyui_softrepa.training.run.output.log import read_log
 from comfyui_softrepa.training.step import processes as joining
 from comfyui_softrepa.training.step.processes import Processes
+
+STEPS = 40
+
+
+def start(port: int, given: Sequence[list[str]]) -> list[subprocess.Popen]:
+    """Two processes for each node's command line, as torchrun would start them."""
+    common = {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    processes = []
+    for rank in range(4):
+        own = {"RANK": str(rank), "LOCAL_RANK": str(rank % 2), "MASTER_PORT": str(port)}
+        command = [sys.executable, str(TRAIN), *given[rank // 2]]
+        processes.append(subprocess.Popen(command, env={**os.environ, **common, **own}))
+    return processes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_killed_node_comes_back_and_the_run_goes_on(flags, tmp_path: Path) -> None:
+    """Each node has a cache of its own. Where one dies, torchrun restarts the other's processes."""
+    common = ["--cpu", "--resume", f"--steps={STEPS}", "--batch-size=4", "--save-every=1"]
+    common += ["--no-tensorboard", "--val-fraction=0"]
+    caches = [tmp_path / "cache a", tmp_path / "cache b"]
+    given = [flags(tmp_path, *common, f"--cache={cache}") for cache in caches]
+    log = tmp_path / "adapter.log.jsonl"
+    processes = start(free_port(), given)
+    try:
+        while not log.is_file() or len(read_log(log)) < 3:
+            assert [each.poll() for each in processes] == [None] * 4
+            time.sleep(0.05)
+        for each in processes[2:]:
+            each.kill()
+        # The others do not wait for ever for those who are gone.
+        assert all(each.wait(1800) not in (0, 2) for each in processes)
+        done = len(read_log(log))
+        assert 3 <= done < STEPS
+        processes = start(free_port(), given)
+        assert [each.wait(1800) for each in processes] == [0] * 4
+    finally:
+        for each in processes:
+            each.kill()
+    assert [entry["step"] for entry in read_log(log)] == list(range(1, STEPS + 1))
+    assert files.read(tmp_path / "adapter.safetensors").metadata["softrepa.steps"] == str(STEPS)
+    for cache in caches:  # pictures and texts, by each of two processes
+        assert len(shards.paths(cache)) == 4
 
 
 class Meeting(Processes):
