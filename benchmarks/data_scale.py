@@ -1,16 +1,19 @@
-"""How a start grows with the number of pairs: scan, hashing, cache index, memory; and its slope.
+"""How a start grows with the number of pairs: scan, keys, cache, first batch, memory; the slope.
 
-    COMFYUI_PATH=... python benchmarks/data_scale.py [--sizes 10000 ...] [--folder FOLDER]
+    COMFYUI_PATH=... python benchmarks/data_scale.py [--sizes 10000 100000 ...] [--folder FOLDER]
 
 Small JPEGs with a caption each are made in a temporary folder (8 KB of disk a pair; a million wants
-8 GB and some ten minutes). The first start decodes and hashes every picture, the second asks the
-manifest. Seconds are those of one process that does nothing else; each size has one of its own.
+9 GB and an hour). The first start decodes and hashes every picture, the second asks the manifest,
+and the third finds one caption changed. The slope is what each further million of pairs takes,
+between the smallest and the largest size. Seconds are those of one process that does nothing else;
+each start has one of its own. The encoder is next to none: what is measured is the trainer's part.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import resource
 import runpy
 import shutil
@@ -24,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+BEGAN = time.perf_counter()
 A_FOLDER = 1000
 SIDE = 64
 
@@ -35,19 +39,35 @@ def main() -> int:
     parser.add_argument("--start", type=Path, help="only print what a start takes, in this folder")
     options = parser.parse_args()
     if options.start:
-        runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
+        runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
         begin(options.start)
         return 0
+    taken: dict[str, list[tuple[int, float, float]]] = {}
     for size in options.sizes:
         folder = Path(tempfile.mkdtemp(prefix="pairs-", dir=options.folder))
         try:
             make(folder / "data", size)
             command = [sys.executable, __file__, "--start", str(folder)]
-            for start in ("first", "second"):
+            for start in ("first", "second", "third"):
+                if start == "third":
+                    (folder / "data" / "00000" / "00000000.txt").write_text("another caption")
                 found = subprocess.run(command, check=True, capture_output=True, text=True)
-                print(f"{size} pairs, {start} start: {found.stdout.strip()}", flush=True)
+                told = json.loads(found.stdout.splitlines()[-1])
+                seconds, memory = sum(told["seconds"].values()), told["memory"]
+                parts = ", ".join(f"{what} {each:.1f}" for what, each in told["seconds"].items())
+                print(
+                    f"{size} pairs, {start} start: {seconds:.1f} s ({parts}), {memory:.0f} MB",
+                    flush=True,
+                )
+                taken.setdefault(start, []).append((size, seconds, memory))
         finally:
             shutil.rmtree(folder)
+    for start, found in taken.items():
+        if len(found) > 1:
+            (least, *before), (most, *after) = min(found), max(found)
+            grown = [late - early for early, late in zip(before, after, strict=True)]
+            seconds, memory = (each / (most - least) * 1e6 for each in grown)
+            print(f"{start} start, slope: {seconds:.0f} s and {memory:.0f} MB a million pairs")
     return 0
 
 
@@ -73,6 +93,8 @@ def begin(folder: Path) -> None:
     from comfyui_softrepa.training.cache import Text, build, keys
     from comfyui_softrepa.training.data import Framing, find
     from comfyui_softrepa.training.data.known import Known
+    from comfyui_softrepa.training.step.batches import Batches
+    from comfyui_softrepa.training.step.validation import split
 
     class Encoder:
         """As small as can be: what grows with the pairs is the trainer's own work."""
@@ -88,24 +110,29 @@ def begin(folder: Path) -> None:
         def release(self) -> None:
             return None
 
-    known, framing, said = Known(folder / "known.sqlite"), Framing(SIDE), []
+    known, framing, said = Known(folder / "known.sqlite"), Framing(SIDE), {}
+    said["imports"] = time.perf_counter() - BEGAN
     with taking(said, "scan"):
         pairs, _ = find(folder / "data", known)
-    with taking(said, "hashes"):
+    with taking(said, "keys"):
         images = keys.of_images(pairs, framing, known)
+        keys.of_run(Encoder.identity, pairs, images, ())
     with taking(said, "cache"):
         cache = build(pairs, Encoder(), folder / "cache", framing, images=images)
-    with taking(said, "a pair read"):
-        cache.latent(len(pairs) - 1), cache.text(pairs[-1].captions[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{', '.join(said)}; {peak:.0f} MB at most")
+    with taking(said, "first batch"):
+        training, _ = split(len(cache), 0.01, seed=0)
+        batch = Batches(cache, training, cache.shapes, size=16, timesteps=1000, seed=0)[0]
+        [cache.latent(image) for image in batch.images]
+        [cache.text(caption) for caption in batch.captions]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": said, "memory": memory}))
 
 
 @contextmanager
-def taking(said: list[str], what: str) -> Iterator[Any]:
+def taking(said: dict[str, float], what: str) -> Iterator[Any]:
     began = time.perf_counter()
     yield
-    said.append(f"{what} {time.perf_counter() - began:.2f} s")
+    said[what] = time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What only a CUDA card can show, as one table with the card's name: `python noxfile.py gpu`.
 
 Checks that results there are those of a CPU, the benchmarks of a training step and of its memory,
-and training steps of SD1.5, SDXL and SD3 in full size with random weights (about 16 GB for SDXL).
+and training steps of SD1.5, SDXL and SD3 in full size with random weights, first with
+`--checkpointing` (SDXL: about 8 GB), then without (about 26 GB).
 Without a card it says what is unmeasured. `--try` goes through all of it on a CPU with small
 models, to show that the command itself works.
 """
@@ -23,7 +24,8 @@ UNMEASURED = (
     "gradients on a GPU against a CPU's",
     "a training step against its bare evaluations (benchmarks/training_step.py)",
     "memory over the batch size (benchmarks/training_memory.py)",
-    "full-size training steps of SD1.5, SDXL and SD3: seconds and peak memory",
+    "full-size training steps of SD1.5, SDXL and SD3, with and without --checkpointing: seconds "
+    "and peak memory",
     "memory that runs out on a card, and the micro-batch that follows it",
 )
 UNET = {"num_heads": -1, "num_head_channels": 64, "use_linear_in_transformer": True}
@@ -39,6 +41,16 @@ FULL: dict[str, dict[str, Any]] = {
     "SD3": {"width": 4096, "pooled": 2048, "channels": 16, "side": 64, "layers": "01234"},
 }
 """Side of the latents at the family's resolution, and the blocks that are trained."""
+WAYS = (
+    ("softrepa", 1, True),
+    ("softrepa", 3, True),
+    ("agsm", 3, True),
+    ("softrepa", 1, False),
+    ("softrepa", 3, False),
+    ("agsm", 1, False),
+    ("agsm", 3, False),
+)
+"""Objective, negatives of an image, --checkpointing: what takes least memory first."""
 STEPS = 5
 
 
@@ -107,16 +119,16 @@ def full_size(
     rows = []
     try:
         made = denoiser(name, small)
-        for objective in ("softrepa", "agsm"):
-            for negatives in (1, 3):
-                run = step(training_step, made, family, objective, negatives, small)
-                run()
-                if made.device.type == "cuda":
-                    torch.cuda.reset_peak_memory_stats()
-                times = [training_step.timed(made, run) for _ in range(1 if small else STEPS)]
-                peak = torch.cuda.max_memory_allocated() if made.device.type == "cuda" else 0
-                said = f"{training_step.spread(times)} s, peak {peak / 1e9:.2f} GB"
-                rows.append((f"{name}: {objective}, 4 images, {negatives} negatives each", said))
+        for objective, negatives, checkpointing in WAYS:
+            run = step(training_step, made, family, objective, negatives, small, checkpointing)
+            run()
+            if made.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            times = [training_step.timed(made, run) for _ in range(1 if small else STEPS)]
+            peak = torch.cuda.max_memory_allocated() if made.device.type == "cuda" else 0
+            said = f"{training_step.spread(times)} s, peak {peak / 1e9:.2f} GB"
+            how = f"{negatives} negatives each{', --checkpointing' * checkpointing}"
+            rows.append((f"{name}: {objective}, 4 images, {how}", said))
     except torch.OutOfMemoryError as error:
         rows.append((f"{name}: the rest", f"does not fit this card ({str(error).split('.')[0]})"))
     finally:
@@ -131,23 +143,28 @@ def denoiser(name: str, small: bool) -> Any:
     """The family's network in full, its weights drawn on the device."""
     import comfy.model_management
     import comfy.model_patcher
-    import comfy.supported_models
     import torch
     from comfyui_softrepa.training.model.denoiser import Denoiser
 
     device = comfy.model_management.get_torch_device()
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    made = model(name, small, torch.float32 if device.type == "cpu" else torch.bfloat16, device)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in (*made.diffusion_model.parameters(), *made.diffusion_model.buffers()):
+            fan = parameter[0].numel() if parameter.dim() > 1 else 2500
+            parameter.normal_(std=fan**-0.5)
+    return Denoiser(comfy.model_patcher.ModelPatcher(made, device, torch.device("cpu")))
+
+
+def model(name: str, small: bool, dtype: Any, device: Any) -> Any:
+    """The family's model as ComfyUI builds it, its weights not set."""
+    import comfy.supported_models
+
     config = {**configuration(name, small), "dtype": dtype}
     family = {"SD1.5": "SD15", "SDXL": "SDXL", "SD3": "SD3"}[name]
     made = getattr(comfy.supported_models, family)(dict(config))
     made.unet_config = config
-    model = made.get_model({}, device=device)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in (*model.diffusion_model.parameters(), *model.diffusion_model.buffers()):
-            fan = parameter[0].numel() if parameter.dim() > 1 else 2500
-            parameter.normal_(std=fan**-0.5)
-    return Denoiser(comfy.model_patcher.ModelPatcher(model, device, torch.device("cpu")))
+    return made.get_model({}, device=device)
 
 
 def configuration(name: str, small: bool) -> dict[str, Any]:
@@ -213,10 +230,14 @@ def step(
     objective: str,
     negatives: int,
     small: bool,
+    checkpointing: bool,
+    copies: bool = False,
 ) -> Callable[[], None]:
-    """One training step of four images on the device, without the reading of data."""
+    """One training step of four images on the device, without the reading of data.
+
+    copies: its graphs keep copies of weights that are cast, as they do without the trainer.
+    """
     import torch
-    from comfyui_softrepa.training.model.soft_tokens import initial_tokens
     from comfyui_softrepa.training.objectives import OBJECTIVES
     from comfyui_softrepa.training.step.batches import Batch
     from comfyui_softrepa.training.step.engine import prepare
@@ -227,6 +248,7 @@ def step(
         SimpleNamespace(
             context=torch.randn(77, family["width"], generator=generator),
             pooled=None if pooled is None else torch.randn(pooled, generator=generator),
+            more={},
         )
         for _ in range(4)
     ]
@@ -236,22 +258,12 @@ def step(
     noise = torch.randn(1, *shape, generator=generator)
     batch = Batch((0, 1, 2, 3), ("a", "b", "c", "d"), candidates, 500, noise)
     task = prepare(made, batch, torch.randn(4, *shape, generator=generator), texts)
-    mmdit = hasattr(made.model.diffusion_model, "joint_blocks")
-    width = made.model.diffusion_model.x_embedder.proj.out_channels if mmdit else family["width"]
-    tokens = initial_tokens(
-        banks=OBJECTIVES[objective].BANKS,
-        rows=len(family["layers"]) if mmdit else 1,
-        tokens=4,
-        width=width,
-        offset_width=width,
-        architecture="mmdit" if mmdit else "unet",
-        placement="prepend" if mmdit else "after_bos",
-        layers=tuple(family["layers"]),
-        generator=generator,
-    )
-    live = tokens.copy(made.device, trainable=True)
+    started = tokens(made.model, family, OBJECTIVES[objective].BANKS)
+    live = started.copy(made.device, trainable=True)
     average = live.copy(made.device, trainable=False)
-    engine = training_step.engine_of(made, objective, 4)
+    engine = training_step.engine_of(made, objective, 4, checkpointing)
+    if copies:
+        engine.base_options.pop("wrappers")
     optimizer = torch.optim.AdamW(list(live.tensors.values()))
 
     def run() -> None:
@@ -260,6 +272,27 @@ def step(
         optimizer.step()
 
     return run
+
+
+def tokens(model: Any, family: dict[str, Any], banks: int) -> Any:
+    """Soft tokens to train with, as the trainer's defaults for the family have them."""
+    import torch
+    from comfyui_softrepa.training.model.soft_tokens import initial_tokens
+
+    network = model.diffusion_model
+    mmdit = hasattr(network, "joint_blocks")
+    width = network.x_embedder.proj.out_channels if mmdit else family["width"]
+    return initial_tokens(
+        banks=banks,
+        rows=len(family["layers"]) if mmdit else 1,
+        tokens=4,
+        width=width,
+        offset_width=width,
+        architecture="mmdit" if mmdit else "unet",
+        placement="prepend" if mmdit else "after_bos",
+        layers=tuple(family["layers"]),
+        generator=torch.Generator().manual_seed(1),
+    )
 
 
 def benchmarks(flags: list[str]) -> list[tuple[str, str]]:

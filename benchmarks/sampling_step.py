@@ -2,9 +2,9 @@
 
 SD1.5 at its real width, and an SD3 of half the width and depth (768, 12 blocks) with an adapter for
 its first five; Flux.1 with one double and one single block, and Z-Image with one layer, at their
-real widths. Random weights, 512 x 512 pixels, one branch of guidance a call (both cost the same).
-At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each is timed in turn
-with the bare model, and the ratio is taken pair by pair.
+real widths, in bfloat16 too. Random weights, 512 x 512 pixels, one branch of guidance a call (both
+cost the same). At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each
+is timed in turn with the bare model, and the ratio is taken pair by pair.
 Run: python noxfile.py benchmarks sampling_step
 """
 
@@ -60,8 +60,10 @@ def _compare_wide(adapter: Callable[..., Any]) -> None:
         "y": torch.randn(1, 768),
         "guidance": torch.tensor([3.5]),
     }
-    config, made = _without_unknown(FLUX_CONFIG), adapter("flux", 3072, 1)
-    _compare("Flux.1, 1 + 1 blocks", comfy.supported_models.Flux, config, made, inputs, 0.7, ONE)
+    config, made, flux = _without_unknown(FLUX_CONFIG), adapter("flux", 3072, 1), "Flux.1, 1 + 1"
+    kind = comfy.supported_models.Flux
+    for name, dtype in ((flux, torch.float32), (f"{flux}, bfloat16", torch.bfloat16)):
+        _compare(name, kind, config, made, inputs, 0.7, ONE, dtype)
     inputs = {
         "x": torch.randn(1, 16, 64, 64),
         "c_crossattn": torch.randn(1, 256, 2560),
@@ -69,7 +71,8 @@ def _compare_wide(adapter: Callable[..., Any]) -> None:
     }
     made = adapter("lumina", 3840, 1)
     kind = comfy.supported_models.ZImage
-    _compare("Z-Image, 1 layer", kind, Z_IMAGE_CONFIG, made, inputs, 0.7, ONE)
+    for name, dtype in (("Z-Image, 1", torch.float32), ("Z-Image, 1, bfloat16", torch.bfloat16)):
+        _compare(name, kind, Z_IMAGE_CONFIG, made, inputs, 0.7, ONE, dtype)
 
 
 def _without_unknown(config: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +93,17 @@ def _compare(
     inputs: dict[str, Any],
     sigma: float,
     uses: tuple[tuple[str, dict[str, Any]], ...] = USES,
+    dtype: Any = None,
 ) -> None:
-    """Prints a line for each of the uses."""
+    """Prints a line for each of the uses. dtype: of weights and computing; float32 if none."""
     import comfy.model_patcher
     import torch
     from comfyui_softrepa import injection
 
     made = kind({**config})
-    made.unet_config = {**config, "dtype": torch.float32}
+    made.unet_config = {**config, "dtype": dtype or torch.float32}
+    if dtype:
+        made.set_inference_dtype(dtype, None)
     model = made.get_model({}, device=None)
     torch.manual_seed(0)
     for parameter in model.diffusion_model.parameters():

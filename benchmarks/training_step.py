@@ -107,6 +107,7 @@ def problem(made: Any, depth: int, side: int, size: int, banks: int) -> tuple[An
         SimpleNamespace(
             context=torch.randn(LENGTH, CONTEXT, generator=generator),
             pooled=torch.randn(POOLED, generator=generator),
+            more={},
         )
         for _ in range(size)
     ]
@@ -130,13 +131,13 @@ def problem(made: Any, depth: int, side: int, size: int, banks: int) -> tuple[An
     return task, tokens.copy(made.device, trainable=True)
 
 
-def engine_of(made: Any, objective: str, micro_batch: int) -> Any:
-    from comfyui_softrepa.training.model.joint_blocks import training_options
+def engine_of(made: Any, objective: str, micro_batch: int, checkpointing: bool = False) -> Any:
+    from comfyui_softrepa.training.model.graph.options import training_options
     from comfyui_softrepa.training.objectives import OBJECTIVES
     from comfyui_softrepa.training.step.engine import Engine
 
-    plain = training_options(made.model, checkpointing=False)
-    return Engine(made, OBJECTIVES[objective](normalise=True), micro_batch, plain)
+    options = training_options(made.model, checkpointing)
+    return Engine(made, OBJECTIVES[objective](normalise=True), micro_batch, options)
 
 
 def step(
@@ -144,13 +145,14 @@ def step(
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """(a training step without the reading of data, the bare evaluations it must do)."""
     import torch
-    from comfyui_softrepa.injection import make_application, model_options
+    from comfyui_softrepa.injection import make_application
+    from comfyui_softrepa.training.model.graph.options import with_adapter
 
     engine = engine_of(made, objective, micro_batch)
     task, live = problem(made, options.depth, options.side, size, engine.objective.BANKS)
     average = live.copy(made.device, trainable=False)
     optimizer = torch.optim.AdamW(list(live.tensors.values()))
-    wire = {**engine.base_options, **model_options(make_application(made.model, live.adapter))}
+    wire = with_adapter(engine.base_options, make_application(made.model, live.adapter))
     surveyed = objective == "agsm" or micro_batch < size
     parts = [range(at, min(at + micro_batch, size)) for at in range(0, size, micro_batch)]
 

@@ -62,7 +62,7 @@ class ShortEncoder:
 
 def fill(checkpoint: Path, settings: Settings) -> None:
     """Writes the cache that the trainer would write for these settings, into `settings.cache`."""
-    pairs, _ = data.find(settings.data)
+    pairs, _ = data.find_all(settings.data)
     captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
     hard = chosen(captions, settings.hard_captions, settings.seed, read_words())
     further = [caption for found in hard.values() for caption in found]

@@ -22,8 +22,8 @@ import websocket
 
 ROOT = Path(__file__).resolve().parent.parent
 PACK = "ComfyUI-SoftREPA"
-_SHIPPED = ("__init__.py", "pyproject.toml", "softrepa", "injection", "guidance", "nodes",
-            "training", "evaluation", "web", "locales", "example_workflows")  # fmt: skip
+_SHIPPED = ("__init__.py", "pyproject.toml", "softrepa", "injection", "editing", "guidance",
+            "nodes", "training", "evaluation", "web", "locales", "example_workflows")  # fmt: skip
 
 
 class GraphError(RuntimeError):
@@ -41,11 +41,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address, its base directory (models/, output/, ...) and its log."""
+    """A running server: its address, its base directory (models/, output/, ...), its log and its
+    process."""
 
     address: str
     base: Path
     log: Path
+    process: subprocess.Popen
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=60) as response:
@@ -72,13 +74,21 @@ class Server:
             f"ws://{self.address}/ws?clientId={client}", timeout=timeout
         )
         try:
-            prompt = self._post("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
-            return _listen(connection, prompt, on_progress)
+            return _listen(connection, self.queue(graph, client), on_progress)
         finally:
             connection.close()
 
+    def queue(self, graph: dict[str, Any], client: str = "") -> str:
+        """Queues an API-format graph and gives its id in /history. Raises GraphError."""
+        return self._post("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
+
     def interrupt(self) -> None:
         self._post("/interrupt", {})
+
+    def kill(self) -> None:
+        """As kill -9 does; returns once it is gone."""
+        self.process.kill()
+        self.process.wait()
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(
@@ -151,7 +161,7 @@ def serve(
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=comfyui, stdout=output, stderr=subprocess.STDOUT)
         try:
-            server = Server(f"127.0.0.1:{port}", base, log)
+            server = Server(f"127.0.0.1:{port}", base, log, process)
             _wait(server, process, start_timeout)
             yield server
         finally:

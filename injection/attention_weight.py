@@ -32,10 +32,22 @@ _NOTHING = -1e4
 class WeighedKeys:
     """Keys start ... start + count of an attention, and how often each of them counts.
 
-    weight: a number above 0, or a tensor of no dimensions.
+    start: a number, or (B,) of them, one a sample. weight: a number from 0 on, or a tensor of no
+    dimensions.
     """
 
-    start: int
+    start: int | Tensor
+    count: int
+    weight: float | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LostKeys:
+    """So many rows of zeros that tokens took the place of, and how often each counts all the same.
+
+    weight: a number from 0 on, or a tensor of no dimensions.
+    """
+
     count: int
     weight: float | Tensor
 
@@ -46,50 +58,90 @@ class AttentionWeights:
 
     keys: the adapters', the latest first. length: keys in all; another attention of the same block
     (SD3.5's of the picture to itself) has fewer and is left alone. previous: the override that
-    another pack put there. met: grows by one whenever an attention was weighed.
+    another pack put there. met: grows by one whenever an attention was weighed. lost: rows of
+    zeros, keys and values alike, that stood where tokens stand now.
     """
 
     keys: tuple[WeighedKeys, ...]
     length: int
     previous: Callable[..., Tensor] | None
     met: list[int]
+    lost: tuple[LostKeys, ...] = ()
+
+    def are_of(self, key: Tensor) -> bool:
+        """Whether this attention is the one that is meant, with a row a sample where samples
+        differ: regional packs compute more rows, of other texts."""
+        starts = [keys.start for keys in self.keys if isinstance(keys.start, Tensor)]
+        rows = all(len(start) == key.shape[0] for start in starts)
+        return rows and key.shape[-2] == self.length
 
     def bias(self, query: Tensor) -> Tensor:
-        """(1, 1, 1, length), what is added to the scores, in the query's dtype."""
-        row = query.new_zeros(self.length, dtype=torch.float32)
+        """(1 or B, 1, 1, length + those that are lost), what is added to the scores, in the
+        query's dtype."""
+        row = query.new_zeros(1, self.length, dtype=torch.float32)
         for keys in self.keys:
-            row[keys.start : keys.start + keys.count] = _logarithm(keys.weight)
-        return row.to(query.dtype)[None, None, None]
+            added = _logarithm(keys.weight)
+            if isinstance(keys.start, Tensor):
+                behind = torch.arange(self.length, device=row.device) - keys.start.unsqueeze(1)
+                row = torch.where((behind >= 0) & (behind < keys.count), added, row)
+            else:
+                row[:, keys.start : keys.start + keys.count] = added
+        for keys in self.lost:
+            added = row.new_zeros(row.shape[0], keys.count) + _logarithm(keys.weight)
+            row = torch.cat((row, added), dim=1)
+        return row.to(query.dtype)[:, None, None]
 
 
 def _logarithm(weight: float | Tensor) -> float | Tensor:
     if isinstance(weight, Tensor):
         return weight.float().clamp_min(0.0).log().clamp_min(_NOTHING)
-    return math.log(weight)
+    return math.log(weight) if weight > 0.0 else _NOTHING
 
 
-def weigh(options: Mapping[str, Any], keys: tuple[WeighedKeys, ...], length: int) -> dict[str, Any]:
+def weigh(
+    options: Mapping[str, Any],
+    keys: tuple[WeighedKeys, ...],
+    length: int,
+    lost: tuple[LostKeys, ...] = (),
+) -> dict[str, Any]:
     """A copy of these options of one block's call under which these keys are weighed too.
 
-    length: keys of the attention that is meant, in all.
+    length: keys of the attention that is meant, in all, without those that are lost.
     """
     there = options.get(WEIGHTS)
     if there is None:
-        weights = AttentionWeights(keys, length, options.get(OVERRIDE), [])
+        weights = AttentionWeights(keys, length, options.get(OVERRIDE), [], lost)
     else:
-        weights = replace(there, keys=(*keys, *there.keys))
+        weights = replace(there, keys=(*keys, *there.keys), lost=(*there.lost, *lost))
     return {**options, OVERRIDE: weighed_attention, WEIGHTS: weights}
 
 
 def lengthened(options: Mapping[str, Any], count: int, at: int) -> Mapping[str, Any]:
-    """The options for a call with `count` keys more, put before key number `at`."""
+    """The options for a call with `count` keys more, put before key number `at`.
+
+    Keys that start elsewhere in each sample keep their places: they must all stand before it.
+    """
     there = options.get(WEIGHTS)
     if there is None:
         return options
     keys = tuple(
-        replace(each, start=each.start + count) if each.start >= at else each for each in there.keys
+        replace(each, start=each.start + count)
+        if not isinstance(each.start, Tensor) and each.start >= at
+        else each
+        for each in there.keys
     )
     return {**options, WEIGHTS: replace(there, keys=keys, length=there.length + count)}
+
+
+def with_more(
+    options: Mapping[str, Any], more: WeighedKeys, length: int, weighed: bool
+) -> Mapping[str, Any]:
+    """The options for a call with these keys more, whether they are weighed or not.
+
+    length: keys that are there without them.
+    """
+    options = lengthened(options, more.count, more.start)
+    return weigh(options, (more,), length + more.count) if weighed else options
 
 
 def was_weighed(options: Mapping[str, Any]) -> bool:
@@ -113,15 +165,24 @@ def weighed_attention(
 ) -> Tensor:
     """An `optimized_attention_override`: this attention, or the earlier override, with weights."""
     weights = named["transformer_options"][WEIGHTS]
-    if key.shape[-2] == weights.length:
+    if weights.are_of(key):
         if not torch.compiler.is_compiling():
             weights.met.append(1)
+        more = sum(keys.count for keys in weights.lost)
+        if more:
+            key, value = (torch.nn.functional.pad(each, (0, 0, 0, more)) for each in (key, value))
+            mask = None if mask is None else _seen(mask, more)
         mask = _added(mask, weights.bias(query))
         if getattr(attention, "__name__", "") in _WITHOUT_MASKS:
             attention = comfy_attention.attention_pytorch
     if weights.previous is not None:
         return weights.previous(attention, query, key, value, heads, mask, *others, **named)
     return attention(query, key, value, heads, mask, *others, **named)
+
+
+def _seen(mask: Tensor, more: int) -> Tensor:
+    """The mask for so many keys more, which all see."""
+    return torch.nn.functional.pad(mask, (0, more), value=1 if mask.dtype == torch.bool else 0)
 
 
 def _added(mask: Tensor | None, bias: Tensor) -> Tensor:

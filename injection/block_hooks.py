@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from .attention_weight import was_weighed
 from .strength import between, is_full
 
 KEY = "softrepa"
@@ -19,12 +20,16 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class BlockPatch(Protocol):
-    """The tokens of one adapter in one block. strength: 1 for the trained effect, never 0."""
+    """The tokens of one adapter in one block, a frozen dataclass.
+
+    strength: 1 for the trained effect, never 0. in_attention: it is the tokens' weight there.
+    """
 
     strength: float | Tensor
+    in_attention: bool
 
     def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        """The block's arguments with the tokens in them."""
+        """The block's arguments with the tokens in them, and in its options what is weighed."""
 
     def cut(self, output: Tensor) -> Tensor:
         """The block's output without what the tokens became."""
@@ -80,13 +85,15 @@ class _Hooks:
     def __init__(self, patches: tuple[BlockPatch, ...]) -> None:
         self._patches = patches
         self._given: Arguments = ((), {})
+        self._grown: list[Arguments] = []
 
     def before(
         self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Arguments:
-        self._given = (args, kwargs)
+        self._given, self._grown = (args, kwargs), []
         for patch in reversed(self._patches):
             args, kwargs = patch.grow(args, kwargs)
+            self._grown.append((args, kwargs))
         return args, kwargs
 
     def after(
@@ -102,8 +109,9 @@ class _Hooks:
             # What `_with_tokens` asks for first is what the module was run with.
             return computed.pop() if computed else module.forward(*args, **kwargs)
 
-        given, self._given = self._given, ((), {})
-        return _with_tokens(run, self._patches, *given)
+        given, grown = self._given, self._grown
+        self._given, self._grown = ((), {}), []
+        return _with_tokens(run, self._patches, *given, grown)
 
 
 def _with_tokens(
@@ -111,14 +119,23 @@ def _with_tokens(
     patches: tuple[BlockPatch, ...],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    grown: Sequence[Arguments] = (),
 ) -> Tensor:
-    """The block with every patch; the last one's strength lies between the others and all."""
+    """The block with every patch; the last one's strength lies between the others and all.
+
+    grown: what the patches have made of the arguments already, the last one first.
+    """
     if not patches:
         return run(*args, **kwargs)
     *others, last = patches
-    longer = last.grow(args, kwargs)
-    with_tokens = last.cut(_with_tokens(run, tuple(others), *longer))
+    longer = grown[0] if grown else last.grow(args, kwargs)
+    with_tokens = last.cut(_with_tokens(run, tuple(others), *longer, grown[1:]))
     if is_full(last.strength):
         return with_tokens
+    if last.in_attention:
+        if was_weighed(longer[1]["transformer_options"]):
+            return with_tokens
+        blended = replace(last, in_attention=False)  # this attention takes no weights
+        return _with_tokens(run, (*others, blended), args, kwargs)
     plain = _with_tokens(run, tuple(others), args, kwargs)
     return between(plain, with_tokens, last.strength)

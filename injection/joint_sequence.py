@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+ROTATIONS = ("pe", "pe_negative")
+"""Names under which blocks are given rotations. The second is NAG's, for the text of its own
+negative prompt: it lets texts of two lengths end together, and has rotations for each length."""
 MASKS = ("attn_mask", "attention_mask")
 """Names under which blocks are given a mask over the joint sequence."""
 
@@ -41,13 +44,17 @@ class JointSequence:
     ) -> dict[str, Any]:
         """The entries of `args` that change where `count` tokens join a text of `length`."""
         found: dict[str, Any] = {}
-        pe = args.get("pe")
-        whole = length + args["img"].shape[1]
-        start = 0 if self.text_first else whole - length
+        picture = args["img"].shape[1]
+        whole = length + picture
+        start = 0 if self.text_first else picture
         at = start + length if append else start
-        if self.rows is not None and pe is not None:
-            rows = self.rows(pe[:, :, start : start + length], count).to(pe)
-            found["pe"] = insert(pe, rows.expand(pe.shape[0], *rows.shape[1:]), at, dim=2)
+        for name in ROTATIONS if self.rows is not None else ():
+            pe = args.get(name)
+            if pe is not None:
+                own = pe.shape[2] - picture
+                rows = self.rows(pe[:, :, start : start + own], count).to(pe)
+                rows = rows.expand(pe.shape[0], *rows.shape[1:])
+                found[name] = insert(pe, rows, start + own if append else start, dim=2)
         for name in MASKS:
             if args.get(name) is not None:
                 found[name] = grow_mask(args[name], whole, count, at)

@@ -10,6 +10,7 @@ from .apply import SoftREPAApply
 from .apply_conditioning import SoftREPAApplyConditioning
 from .blend import SoftREPABlend
 from .evaluation import EVALUATION_NODES
+from .flow_edit import SoftREPAFlowEdit
 from .guidance import GUIDANCE_NODES
 from .info import SoftREPAInfo
 from .loader import SoftREPALoader
@@ -27,6 +28,7 @@ NODES: list[type[io.ComfyNode]] = [
     SoftREPASave,
     SoftREPAInfo,
     *GUIDANCE_NODES,
+    SoftREPAFlowEdit,
     *EVALUATION_NODES,
     *TRAINING_NODES,
 ]

@@ -19,7 +19,7 @@ import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.ops
 import comfy.taesd.taesd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 _CLIP = {"max_position_embeddings": 77, "vocab_size": 49408, "eos_token_id": 49407}
@@ -98,6 +98,35 @@ def write_sdxl(path: Path, dtype: torch.dtype = torch.float16) -> Path:
         **_prefixed("first_stage_model.", _taesd(4)),
     }
     return _save(path, weights)
+
+
+_APART = {
+    "sd15": {"cond_stage_model.transformer.": "text_encoders/sd15_clip_l"},
+    "sdxl": {
+        "conditioner.embedders.0.transformer.": "text_encoders/sdxl_clip_l",
+        "conditioner.embedders.1.model.transformer.": "text_encoders/sdxl_clip_g",
+    },
+}
+
+
+def write_apart(checkpoint: Path, models: Path, family: str) -> Path:
+    """A checkpoint of one of these families as separate files in ComfyUI's folders `models`:
+    diffusion_models/FAMILY, vae/FAMILY and text_encoders/FAMILY_clip_l (and _clip_g), and as
+    loras/FAMILY a LoRA on one of its layers."""
+    whole = load_file(checkpoint)
+    unet = "model.diffusion_model."
+    parts = {unet: f"diffusion_models/{family}", "first_stage_model.": f"vae/{family}"}
+    for prefix, name in {**parts, **_APART[family]}.items():
+        own = {key.removeprefix(prefix): value for key, value in whole.items()
+               if key.startswith(prefix)}  # fmt: skip
+        _save(models / f"{name}.safetensors", own)
+    changed = next(key for key in sorted(whole) if key.endswith("attn2.to_k.weight"))
+    name, (high, wide) = changed.removesuffix(".weight"), whole[changed].shape
+    name = name.removeprefix("model.")
+    lora = {f"{name}.lora_up.weight": _normal((high, 2), 1, 0.1),
+            f"{name}.lora_down.weight": _normal((2, wide), 2, 0.1)}  # fmt: skip
+    _save(models / "loras" / f"{family}.safetensors", lora)
+    return models
 
 
 def sd1_unet(**shape: Any) -> torch.nn.Module:

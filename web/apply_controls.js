@@ -53,13 +53,13 @@ export class ApplyControls {
     setWidget(this.#shared.app, this.#node, widgetOf(this.#node, name), value)
   }
 
-  #choices({ adapter, model, misfit }) {
+  #choices({ adapter, model, misfit, loaders }) {
     const { text } = this.#shared
     const none = { blocks: [], trained: [] }
     const connected = isLinked(this.#node, 'adapter')
     if (isLinked(this.#node, 'layers')) return { ...none, note: text('linked') }
     if (!connected) return { ...none, note: text('noAdapter') }
-    if (!adapter?.architecture) return { ...none, note: '' }
+    if (!adapter?.architecture) return { ...none, note: loaders.length ? '' : text('madeHere') }
     if (!adapter.shared) {
       const blocks = adapter.layers.every((name) => splitBlock(name)[1] >= 0) ? adapter.layers : []
       return { blocks, trained: blocks, note: null }

@@ -68,6 +68,13 @@ function extension() {
     }
   }
 
+  function tell(node, told) {
+    // In a subgraph the server's id is a path, which ends in the node's own.
+    const id = String(node).split(':').at(-1)
+    const shown = allNodes(app).filter((node) => String(node.id) === id && views.has(node))
+    for (const node of shown) views.get(node).take?.(told)
+  }
+
   return {
     name: 'ComfyUI-SoftREPA',
     setup() {
@@ -81,13 +88,10 @@ function extension() {
       window.addEventListener('focus', () => shared.facts.renew())
       app.api.addEventListener('executed', ({ detail }) => {
         if (detail.output?.softrepa_sha256) shared.facts.renew()
+        // What ComfyUI kept of an earlier run, too.
+        for (const told of detail.output?.softrepa_training ?? []) tell(detail.node, told)
       })
-      app.api.addEventListener(EVENT, ({ detail }) => {
-        // In a subgraph the server's id is a path, which ends in the node's own.
-        const id = String(detail.node).split(':').at(-1)
-        const shown = allNodes(app).filter((node) => String(node.id) === id && views.has(node))
-        for (const node of shown) views.get(node).take?.(detail)
-      })
+      app.api.addEventListener(EVENT, ({ detail }) => tell(detail.node, detail))
       for (const kind of ['click', 'keyup']) {
         document.addEventListener(kind, refreshTwice, { capture: true, passive: true })
       }

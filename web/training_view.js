@@ -1,11 +1,13 @@
-/** A run of Train SoftREPA Adapter while it runs: loss, accuracy and the newest previews. The server
+/** A run of Train SoftREPA Adapter while it runs: loss, accuracy and the strip of previews. The server
  * sends all of it each time, so a page that is opened later shows the same. */
 
 import { svg } from './chart.js'
 import { element, addPanel, keepShown } from './panel.js'
 
 export const EVENT = 'softrepa.train'
-const HEIGHT = 250
+const HEIGHT = 320
+/** Pixels of a column of the strip, as training/run/previews.py draws it. */
+const COLUMN = 256
 const PLOTS = [
   { key: 'loss', heldOut: 'val_loss' },
   { key: 'accuracy', heldOut: 'val_accuracy', bounds: [0, 1] }
@@ -18,13 +20,22 @@ export class TrainingView {
   #head = element('div', 'softrepa-head')
   #plots = element('div', 'softrepa-plots')
   #previews = element('img', 'softrepa-previews')
+  #bare = element('img', 'softrepa-bare')
+  #film = element('a', 'softrepa-film', '', { target: '_blank', rel: 'noopener' })
+  #strip = element('div', 'softrepa-strip')
   #told = null
 
   constructor(node, shared) {
     this.#node = node
     this.#shared = shared
-    this.#previews.hidden = true
-    this.#content.append(this.#head, this.#plots, this.#previews)
+    this.#strip.hidden = true
+    this.#film.append(this.#previews, this.#bare)
+    this.#strip.append(this.#film)
+    this.#strip.addEventListener('wheel', (event) => sideways(this.#strip, event))
+    this.#previews.addEventListener('load', () => this.#settle())
+    // A server that was started anew has emptied its temp.
+    this.#previews.addEventListener('error', () => (this.#strip.hidden = true))
+    this.#content.append(this.#head, this.#plots, this.#strip)
     addPanel(shared.app, node, 'softrepa_training', this.#content, { height: HEIGHT, grows: true })
   }
 
@@ -43,13 +54,23 @@ export class TrainingView {
     }
     const { step, steps, left, said, curve, previews } = this.#told
     const values = { step, steps, left: duration(left ?? 0) }
-    this.#head.textContent = left === null ? said : text('trainStep', values)
+    this.#head.textContent =
+      left === null ? said : text(left ? 'trainStep' : 'trainDone', values)
     this.#plots.replaceChildren(...PLOTS.map((plot) => this.#plot(plot, curve, steps)))
-    this.#previews.hidden = !previews
-    if (previews && this.#previews.src !== previews) {
-      this.#previews.src = previews
-      this.#previews.alt = text('trainPreviews')
-    }
+    this.#strip.hidden = !previews
+    if (previews) this.#show(app.api.apiURL(`/view?${new URLSearchParams(previews)}`))
+  }
+
+  #show(address) {
+    if (this.#previews.getAttribute('src') === address) return
+    this.#previews.src = this.#bare.src = this.#film.href = address
+    this.#previews.alt = this.#film.title = this.#shared.text('trainPreviews')
+  }
+
+  /** The newest column in view; the first one, of the bare model, stays in sight beside it. */
+  #settle() {
+    this.#bare.style.aspectRatio = `${COLUMN} / ${this.#previews.naturalHeight}`
+    this.#strip.scrollTo({ left: this.#strip.scrollWidth })
   }
 
   #plot({ key, heldOut, bounds }, curve, steps) {
@@ -91,6 +112,14 @@ function rangeOf(points) {
 
 function reading(points) {
   return points.length ? points.at(-1)[1].toFixed(2) : '–'
+}
+
+/** The wheel moves a strip that is wider than its place; with a key it is the canvas's. */
+function sideways(strip, event) {
+  if (event.ctrlKey || event.metaKey || strip.scrollWidth <= strip.clientWidth) return
+  strip.scrollLeft += event.deltaX || event.deltaY
+  event.preventDefault()
+  event.stopPropagation()
 }
 
 /** Seconds as 0:45, 12:05 or 1:02:00. */

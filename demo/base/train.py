@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from torch.nn import functional as F
 from ...host.pack import import_comfyui
 from ...training.cache.progress import progress
 from .. import world
-from . import clip, network, vae
+from . import clip, join, network, vae
 
 CAREFUL = 0.4
 """Share of captions from the careful source."""
@@ -45,6 +46,8 @@ FLAT = 0.45
 RATE = 1.5e-3
 WARMUP = 100
 AVERAGE = 0.998
+KEEP = 100
+"""Steps between two states that are put down."""
 
 
 @dataclass
@@ -88,11 +91,11 @@ def latents(count: int, seed: int, weights: Path) -> tuple[Tensor, list[world.Sc
     return torch.cat(encoded).clone(), scenes
 
 
-def timesteps(count: int) -> Tensor:
+def timesteps(count: int, shift: float = SHIFT) -> Tensor:
     """Noise levels in 0..1: SD3's logit-normal, a fifth uniform, both shifted as ComfyUI's."""
     level = torch.sigmoid(torch.randn(count))
     level = torch.where(torch.rand(count) < 0.2, torch.rand(count), level)
-    return SHIFT * level / (1 + (SHIFT - 1) * level)
+    return shift * level / (1 + (shift - 1) * level)
 
 
 def batches(
@@ -121,7 +124,7 @@ def caption_of(scene: world.Scene, careful: float, rng: np.random.Generator) -> 
 
 def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
     """Muon for the blocks' matrices, AdamW for the rest."""
-    inner = [p for n, p in model.named_parameters() if "joint_blocks" in n and p.ndim == 2]
+    inner = [p for n, p in model.named_parameters() if "_blocks." in n and p.ndim == 2]
     own = {id(p) for p in inner}
     rest = [p for p in model.parameters() if id(p) not in own]
     return [
@@ -130,23 +133,51 @@ def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
     ]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network to train: how it is made and computed, from which texts, and where it is kept."""
+
+    build: Callable[[], Any]
+    velocity: Callable[..., Tensor]
+    prompts: type[Prompts]
+    file: Path
+    shift: float = SHIFT
+
+
+MMDIT = Trained(network.build, network.velocity, Prompts, join.MMDIT)
+
+
 def train(
-    model: Any, data: Iterator[tuple[Tensor, Tensor, Tensor]], steps: int, stage: str
+    model: Any,
+    data: Iterator[tuple[Tensor, Tensor, Tensor]],
+    steps: int,
+    stage: str,
+    trained: Trained = MMDIT,
+    state: Path | None = None,
 ) -> dict[str, Tensor]:
-    """Train the network in place; returns the moving average of its weights, float32."""
+    """Train the network in place; returns the moving average of its weights, float32.
+
+    state: a file in which all of it is put down now and then, and from which it goes on.
+    """
     average = copy.deepcopy(model).requires_grad_(False)
     both = optimisers(model)
     schedules = [
         torch.optim.lr_scheduler.LambdaLR(one, lambda step: _rate(step, steps)) for one in both
     ]
+    parts = [model, average, *both, *schedules]
+    begun = _restored(state, parts)
+    for _ in range(begun):
+        next(data)
     smooth = 0.0
-    bar = progress(range(steps), label=stage, unit="step")
+    bar = progress(range(begun, steps), label=stage, unit="step")
     for step in bar:
+        if state is not None and step % KEEP == 0 and step > begun:
+            _keep(state, step, parts)
         x, context, pooled = next(data)
-        level, noise = timesteps(len(x)), torch.randn_like(x)
+        level, noise = timesteps(len(x), trained.shift), torch.randn_like(x)
         mixed = torch.lerp(x, noise, level[:, None, None, None])
         with torch.autocast("cpu", torch.bfloat16):
-            output = network.velocity(model, mixed, level * 1000, context, pooled)
+            output = trained.velocity(model, mixed, level * 1000, context, pooled)
         loss = F.mse_loss(output.float(), noise - x)
         for one in both:
             one.zero_grad()
@@ -159,9 +190,28 @@ def train(
             # Early weights are forgotten fast, or a short run would average its start in.
             weight = 1 - min(AVERAGE, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
-        smooth += (loss.item() - smooth) * max(0.01, 1 / (step + 1))
+        smooth += (loss.item() - smooth) * max(0.01, 1 / (step - begun + 1))
         bar.set_postfix_str(f"loss {smooth:.4f}", refresh=False)
     return {key: value.detach() for key, value in average.state_dict().items()}
+
+
+def _keep(state: Path, step: int, parts: list[Any]) -> None:
+    """Puts down a stage's whole state; the file appears whole or not at all."""
+    partial = state.with_name(f"{state.name}.part")
+    kept = {"step": step, "random": torch.get_rng_state()}
+    torch.save({**kept, "parts": [part.state_dict() for part in parts]}, partial)
+    os.replace(partial, state)
+
+
+def _restored(state: Path | None, parts: list[Any]) -> int:
+    """The step to go on with: 0 where nothing was put down."""
+    if state is None or not state.is_file():
+        return 0
+    kept = torch.load(state, weights_only=True)
+    for part, found in zip(parts, kept["parts"], strict=True):
+        part.load_state_dict(found)
+    torch.set_rng_state(kept["random"])
+    return kept["step"]
 
 
 def _rate(step: int, steps: int) -> float:
@@ -169,30 +219,37 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARMUP, (steps - step) / ((1 - FLAT) * steps))
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train both stages and write ``mmdit.safetensors`` beside this file, half precision."""
-    here = Path(__file__).parent
+def main(arguments: list[str] | None = None, trained: Trained = MMDIT) -> None:
+    """Train both stages and write the network's file, half precision."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--true-steps", type=int, default=TRUE_STEPS)
     parser.add_argument("--mixed-steps", type=int, default=MIXED_STEPS)
     parser.add_argument("--start", type=Path, help="weights to go on from, without the first stage")
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--vae", type=Path, default=here / "vae.safetensors")
-    parser.add_argument("--output", type=Path, default=here / "mmdit.safetensors")
+    parser.add_argument("--vae", type=Path, default=join.VAE)
+    parser.add_argument("--output", type=Path, default=trained.file)
+    parser.add_argument("--state", type=Path, help="folder to put the state in, and to go on from")
     options = parser.parse_args(arguments)
     import_comfyui()
     torch.manual_seed(options.seed)
     images, scenes = latents(options.pictures, options.seed, options.vae)
-    model, prompts = network.build(), Prompts.load()
-    if options.start is None:
-        data = batches(images, scenes, prompts, 1.0, options.seed + 1)
-        first = train(model, data, options.true_steps, "true captions")
-    else:
+    model, prompts = trained.build(), trained.prompts.load()
+
+    def stage(number: int, careful: float, steps: int, name: str) -> dict[str, Tensor]:
+        data = batches(images, scenes, prompts, careful, options.seed + number)
+        state = None
+        if options.state is not None:
+            options.state.mkdir(parents=True, exist_ok=True)
+            state = options.state / f"{number}.pt"
+        return train(model, data, steps, name, trained, state)
+
+    if options.start is not None:
         first = {key: value.float() for key, value in load_file(options.start).items()}
+    else:
+        first = stage(1, 1.0, options.true_steps, "true captions")
     # The second stage goes on from the average, which is the model of the first.
     model.load_state_dict(first)
-    data = batches(images, scenes, prompts, CAREFUL, options.seed + 2)
-    second = train(model, data, options.mixed_steps, "captions of two kinds")
+    second = stage(2, CAREFUL, options.mixed_steps, "captions of two kinds")
     kept = {key: value.half().contiguous() for key, value in second.items()}
     save_file(kept, options.output)

@@ -2,9 +2,9 @@
 
 Paints and judges every row of `methods.METHODS` on both bases, appends what is found to
 demo/rivals/rows.jsonl, leaves out what stands there, and puts the tables into demo/RIVALS.md.
-``--minutes 9`` begins nothing after so long; ``--base`` and ``--only`` take a part; ``--seeds 3``
-trains that often; ``--short`` is a quick run of everything into ``--rows``, for CI. ``table`` only
-writes the page. Needs COMFYUI_PATH.
+``--minutes 9`` begins nothing after so long; ``--base``, ``--only`` and ``--prompts`` take a part;
+``--seeds 3`` trains that often; ``--short`` is a quick run of everything into ``--rows``, for CI.
+``table`` only writes the page. Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import importlib
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", help="only methods whose name contains this")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each adapter")
     parser.add_argument("--minutes", type=float, help="begin no row after so many")
+    parser.add_argument("--prompts", type=int, help="the first so many of the judged prompts (500)")
     parser.add_argument("--rows", type=Path, help="another file of rows; its page is printed")
     parser.add_argument("--short", action="store_true", help="few prompts and steps, for CI")
     options = parser.parse_args(arguments)
@@ -38,6 +40,8 @@ def main(arguments: list[str]) -> int:
     rows.parent.mkdir(parents=True, exist_ok=True)
     if options.command == "run":
         scale = run.SHORT if options.short else run.WHOLE
+        if options.prompts is not None:
+            scale = replace(scale, judged=options.prompts)
         bases = (options.base,) if options.base else run.bases()
         run.run(rows, scale, bases, options.only, options.seeds, options.minutes)
     if options.rows is None:

@@ -69,8 +69,11 @@ class Found:
 
     def row(self, **of: Any) -> dict[str, Any] | None:
         """The first row that has all these."""
-        fits = (row for row in self.rows if all(row.get(key) == want for key, want in of.items()))
-        return next(fits, None)
+        return next((row for row in self.rows if fits(row, of)), None)
+
+    def has(self, prompts: int, **of: Any) -> bool:
+        """Whether a row of these, of so many prompts or more, is there."""
+        return any(fits(row, of) and len(row["verdicts"]["all"]) >= prompts for row in self.rows)
 
     def add(self, row: dict[str, Any]) -> None:
         with self._file.open("a") as lines:
@@ -94,6 +97,11 @@ class Found:
         if None in tried:
             return None
         return max(tried, key=lambda row: row["verdicts"]["all"].count("1"))["scale"]
+
+
+def fits(row: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
+    """Whether a row has all these."""
+    return all(row.get(key) == wanted for key, wanted in of.items())
 
 
 class Bench:
@@ -180,7 +188,7 @@ def run(
         for part, method, scale_of, seed in _wanted(base, found, only, seeds):
             own = scale_of()
             of = {"base": base, "method": method.name, "part": part, "seed": seed, "scale": own}
-            if own is None or found.row(**of) is not None:
+            if own is None or found.has(len(scale.scenes(part)), **of):
                 continue
             if time.monotonic() > end:
                 return

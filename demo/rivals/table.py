@@ -46,19 +46,30 @@ def show(file: Path, page: Path = PAGE) -> None:
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The judged rows of each method, a training seed each, in the order of `METHODS`."""
-    judged = [row for row in rows if row["part"] == "judged"]
-    groups = {one.name: [row for row in judged if row["method"] == one.name] for one in METHODS}
+    """The judged rows of each method, a training seed each, in the order of `METHODS`; where there
+    is one of more prompts, that one."""
+    longest: dict[tuple[str, int | None], Mapping[str, Any]] = {}
+    for row in rows:
+        if row["part"] == "judged":
+            key = row["method"], row["seed"]
+            longest[key] = max(longest.get(key, row), row, key=_prompts)
+    groups = {
+        one.name: [row for (name, _), row in longest.items() if name == one.name] for one in METHODS
+    }
     return {name: group for name, group in groups.items() if group}
+
+
+def _prompts(row: Mapping[str, Any]) -> int:
+    return len(row["verdicts"]["all"])
 
 
 def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
     groups = _groups(rows)
     others = [name for name in ATTRIBUTES if name != "all"]
     lines = [
-        f"| method | scale | seeds | all right | gain over {ORDINARY} | {' | '.join(others)} "
-        "| evaluations | s | training |",
-        "|" + "---|" * (8 + len(others)),
+        f"| method | scale | seeds | prompts | all right | gain over {ORDINARY} "
+        f"| {' | '.join(others)} | evaluations | s | training |",
+        "|" + "---|" * (9 + len(others)),
     ]
     base = groups.get(ORDINARY)
     for name, group in groups.items():
@@ -67,8 +78,9 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
             name,
             f"{group[0]['scale']:g}",
             "" if group[0]["seed"] is None else str(len(group)),
+            str(len(found)),
             _share(group),
-            "" if base is None or name == ORDINARY else points(found - _answers(base, "all")),
+            "" if base is None or name == ORDINARY else _gain(found, _answers(base, "all")),
             *(f"{_answers(group, each).mean():.1%}" for each in others),
             str(group[0]["evaluations"]),
             f"{np.mean([row['seconds'] for row in group]):.3f}",
@@ -101,7 +113,7 @@ def _cost(training: Mapping[str, Any] | None) -> str:
 def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
     """Shares right by how many objects and how many words the prompt has, with the gains."""
     groups = _groups(rows)
-    count = len(next(iter(groups.values()))[0]["verdicts"]["all"])
+    count = min(_prompts(row) for group in groups.values() for row in group)
     scenes = world.unswept_scenes(count)
     objects = np.array([sum(group.number for group in scene.groups) for scene in scenes])
     words = np.array([len(world.caption(scene).split()) for scene in scenes])
@@ -111,9 +123,9 @@ def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
     parts = [(name, chosen) for name, chosen in parts if chosen.any()]
     head = " | ".join(f"{name} ({chosen.sum()})" for name, chosen in parts)
     lines = [f"| all right | {head} |", "|" + "---|" * (1 + len(parts))]
-    base = _answers(groups[ORDINARY], "all") if ORDINARY in groups else None
+    base = _answers(groups[ORDINARY], "all")[:count] if ORDINARY in groups else None
     for name, group in groups.items():
-        found, cells = _answers(group, "all"), []
+        found, cells = _answers(group, "all")[:count], []
         for _, chosen in parts:
             cell = f"{found[chosen].mean():.1%}"
             if base is not None and name != ORDINARY and chosen.sum() > 1:
@@ -139,6 +151,12 @@ def _choosing(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _gain(found: Answers, base: Answers) -> str:
+    """On the prompts that both have."""
+    count = min(len(found), len(base))
+    return points(found[:count] - base[:count])
+
+
 def points(changes: Answers) -> str:
     """The mean change in percentage points, with its 95 % interval over prompts."""
     by_prompt = 100 * changes
@@ -148,7 +166,8 @@ def points(changes: Answers) -> str:
 
 def _answers(group: Sequence[Mapping[str, Any]], attribute: str) -> Answers:
     """Each prompt's share of right pictures over the training seeds."""
-    return np.mean([_answer(row["verdicts"][attribute]) for row in group], axis=0)
+    count = min(map(_prompts, group))
+    return np.mean([_answer(row["verdicts"][attribute])[:count] for row in group], axis=0)
 
 
 def _answer(bits: str) -> Answers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..evaluate import verdicts
 from ..judge import ATTRIBUTES, Verdict
 from ..table import gain
 from .model import Model
+from .short import Short
 from .training import Pairs, settings, train
 
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -70,14 +71,14 @@ def trials() -> Iterator[Trial]:
 class Bench:
     """What every trial shares: model, training pairs, prompts, and what the base makes of them."""
 
-    model: Model
+    model: Short
     pairs: Pairs
     scenes: list[world.Scene]
     before: list[Verdict]
 
     @classmethod
-    def prepared(cls, scenes: list[world.Scene]) -> Bench:
-        model = Model.load()
+    def prepared(cls, scenes: list[world.Scene], model: Short | None = None) -> Bench:
+        model = model or Model.load()
         pairs = Pairs.drawn(model, training_scenes(), PAIRS_SEED)
         return cls(model, pairs, scenes, painted(model, scenes))
 
@@ -96,16 +97,18 @@ def run(
     file: Path,
     chosen: Iterable[Trial] | None = None,
     scenes: list[world.Scene] | None = None,
+    load: Callable[[], Short] = Model.load,
 ) -> None:
     """Does what the file does not hold yet, one JSON line a finding; on the sweep's own prompts
-    unless others are given."""
+    and with the SD3 base unless others are given."""
     bench = None
     for trial in chosen or trials():
         done = {key(entry) for entry in read(file)}
         missing = [entry for entry in trial.findings() if key(entry) not in done]
         if missing:
             if bench is None:
-                bench = Bench.prepared(scenes or world.held_out_scenes(PROMPTS, PROMPTS_SEED))
+                scenes = scenes or world.held_out_scenes(PROMPTS, PROMPTS_SEED)
+                bench = Bench.prepared(scenes, load())
             bench.do(trial, missing, file)
 
 
@@ -159,7 +162,7 @@ def _place(order: list[str], entry: Mapping[str, Any]) -> int:
 
 
 def painted(
-    model: Model,
+    model: Short,
     scenes: list[world.Scene],
     adapter: Adapter | None = None,
     strength: float = 1.0,

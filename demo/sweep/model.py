@@ -6,10 +6,11 @@ tests/demo/test_sweep.py holds it against ComfyUI.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load_file
@@ -32,27 +33,31 @@ class Model(Short):
     ARCHITECTURE: ClassVar[str] = "mmdit"
     WIDTH: ClassVar[int] = 64 * network.DEPTH
     CHANNELS: ClassVar[int] = network.CHANNELS
+    SHIFT: ClassVar[float] = train.SHIFT
+    VELOCITY: ClassVar[Callable[..., Tensor]] = staticmethod(network.velocity)
 
     @classmethod
     def load(cls, mmdit: Path = join.MMDIT, precision: torch.dtype = torch.bfloat16) -> Model:
         """Needs ComfyUI attached."""
         made = network.build()
         made.load_state_dict({key: value.float() for key, value in load_file(mmdit).items()})
+        return cls.of(made, train.Prompts.load(), precision)
+
+    @classmethod
+    def of(cls, made: Any, prompts: train.Prompts, precision: torch.dtype) -> Model:
+        """With the demo's autoencoder of 16 channels."""
         autoencoder = nn.ModuleDict({"encoder": vae.encoder(), "decoder": vae.decoder()})
         weights = load_file(join.VAE)
         autoencoder.load_state_dict({key: value.float() for key, value in weights.items()})
         return cls(
-            made.requires_grad_(False),
-            autoencoder.requires_grad_(False),
-            train.Prompts.load(),
-            precision,
+            made.requires_grad_(False), autoencoder.requires_grad_(False), prompts, precision
         )
 
     @cached_property
     def sigmas(self) -> Tensor:
-        """Shifted by 3."""
+        """Shifted."""
         entries = torch.arange(1, LEVELS + 1) / LEVELS
-        return train.SHIFT * entries / (1 + (train.SHIFT - 1) * entries)
+        return self.SHIFT * entries / (1 + (self.SHIFT - 1) * entries)
 
     def predict(
         self,
@@ -74,7 +79,7 @@ class Model(Short):
             tokens = {int(name): rows[:, row] for row, name in enumerate(adapter.layers)}
         skipped = SKIPPED if weakened else None
         with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):
-            out = network.velocity(
+            out = self.VELOCITY(
                 self.network, x, timestep, *texts, tokens, strength, weight, skipped
             )
         return out.float()

@@ -23,6 +23,7 @@ from ...training.objectives import OBJECTIVES, Row, mean_squared_error
 from ...training.settings.randomness import torch_generator
 from ...training.settings.values import Settings
 from ...training.step.batches import Batch, Batches
+from ...training.step.task import Task
 from .. import world
 from .model import Model
 from .short import LEVELS, Short
@@ -97,7 +98,10 @@ def loss_of(
     average: SoftTokens | None,
     weight: float = 1.0,
 ) -> Tensor:
-    """The batch's loss, (), with the graph to the tokens; weight: `--train-weight`."""
+    """The batch's loss, (), with the graph to the tokens; weight: `--train-weight`.
+
+    Where only some negatives are replayed its gradient is that of these, and of all on average.
+    """
     rows = torch.tensor([row for row, names in enumerate(batch.candidates) for _ in names])
     names = [batch.captions[name] for row in batch.candidates for name in row]
     counts = [len(row) for row in batch.candidates]
@@ -108,16 +112,21 @@ def loss_of(
     banks = torch.ones(len(rows), dtype=torch.int64) if objective.BANKS == 2 else None
     if banks is not None:
         banks[torch.tensor([0, *counts[:-1]]).cumsum(0)] = 0
-    texts = model.prompts.encode(names)
 
-    def predict(tokens: SoftTokens) -> Tensor:
-        return model.predict(noisy, sigma, texts, tokens.adapter, banks, weight=weight)
+    def predict(tokens: SoftTokens, at: Sequence[int] = range(len(names))) -> Tensor:
+        texts = model.prompts.encode([names[place] for place in at])
+        bank = None if banks is None else banks[list(at)]
+        return model.predict(noisy[list(at)], sigma, texts, tokens.adapter, bank, weight=weight)
 
-    predictions = predict(live)
-    survey = predictions.detach()
-    if objective.SURVEY == "average":
+    shares = torch.tensor(_shares(batch))
+    again = shares.nonzero().flatten().tolist()
+    predictions = survey = None
+    if batch.replayed is None:
+        predictions = predict(live)
+        survey = predictions.detach()
+    if survey is None or objective.SURVEY == "average":
         with torch.no_grad():
-            survey = predict(average)
+            survey = predict(average if objective.SURVEY == "average" else live)
     regressions = [
         objective(Row(part, target[row], len(counts), batch.negatives))
         for row, part in enumerate(survey.split(counts))
@@ -129,8 +138,17 @@ def loss_of(
         ]
     )
     weights = torch.cat([one.weights for one in regressions])
+    if predictions is None:
+        predictions = predict(live, again)
     constant = sum(one.constant for one in regressions)
-    return constant + weights @ mean_squared_error(predictions, targets)
+    factors = (weights * shares)[again]
+    return constant + factors @ mean_squared_error(predictions, targets[again])
+
+
+def _shares(batch: Batch) -> list[float]:
+    """What each candidate's gradient counts, see `Task.shares`."""
+    task = Task(None, None, batch.candidates, batch.negatives, batch.replayed)
+    return [share for row in range(len(batch.candidates)) for share in task.shares(row)]
 
 
 def start_of(chosen_settings: Settings, model: Short | type[Short] = Model) -> SoftTokens:
@@ -175,4 +193,5 @@ def batches_of(pairs: Pairs, chosen_settings: Settings) -> Batches:
         hard_share=chosen_settings.hard_share,
         hard_captions=hard,
         negatives=chosen_settings.negatives,
+        replay=chosen_settings.replay,
     )

@@ -33,7 +33,7 @@ class Node:
     place: Point
     size: Point
 
-    def __getitem__(self, output: str) -> tuple[Node, str]:
+    def __getitem__(self, output: str) -> Output:
         return self, output
 
     @property
@@ -41,6 +41,10 @@ class Node:
         """The lower edge in either renderer."""
         tall = TYPES[self.kind].tall if self.kind in TYPES else 0
         return self.place[1] + max(self.size[1], tall)
+
+
+Output = tuple[Node, str]
+"""A node, and the name of one of its outputs."""
 
 
 class Workflow:
@@ -60,7 +64,7 @@ class Workflow:
         self,
         kind: str,
         place: Point,
-        links: dict[str, tuple[Node, str]] | None = None,
+        links: dict[str, Output] | None = None,
         *,
         title: str | None = None,
         size: Point | None = None,
@@ -151,9 +155,7 @@ class Workflow:
         self._corners.append((left, top - TITLE, left + node.size[0], node.bottom))
         return entry
 
-    def _inputs(
-        self, node: Node, known: NodeType, links: dict[str, tuple[Node, str]]
-    ) -> list[Json]:
+    def _inputs(self, node: Node, known: NodeType, links: dict[str, Output]) -> list[Json]:
         types = {**known.sockets, **{name: kind for name, (kind, _) in known.widgets.items()}}
         inputs = []
         for slot, (name, type_) in enumerate(types.items()):

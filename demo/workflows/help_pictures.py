@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     _shrink(draw_norms(files.read(given.adapter)), TARGET / "SoftREPAInfo.png")
     with demo_frontend(given.adapter) as frontend:
         workflow = json.loads((FOLDER / f"{WORKFLOW}.json").read_text(encoding="utf-8"))
-        frontend.load(in_demo_world(workflow, None))
+        frontend.load(in_demo_world(workflow, ()))
         frontend.page.locator(".softrepa-block").first.wait_for()
         frontend.page.set_viewport_size({"width": 1440, "height": 900})
         for kind in NODES:

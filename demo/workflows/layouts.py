@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import models, notes
-from .graph import Node, Point, Workflow
+from .graph import Node, Output, Point, Workflow
 from .models import Model
 
 FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = 0, 390, 780, 1190, 1540, 1930
@@ -17,7 +17,9 @@ OURS = "#8a5fb0"
 
 @dataclass(frozen=True)
 class Loaded:
-    checkpoint: Node
+    model: Output
+    clip: Output
+    vae: Output
     adapter: Node
 
 
@@ -54,6 +56,24 @@ def cfg_plus_plus() -> Workflow:
     return _text_to_image("softrepa_cfg_plus_plus", model, prompt, texts)
 
 
+def flux1() -> Workflow:
+    texts = (notes.COMPARE, notes.STRENGTH, notes.WINDOW, notes.DIT_LAYERS, notes.FLUX_1_SETTINGS)
+    prompt = "two yellow cups to the right of a blue jug on a white table, soft daylight"
+    return _text_to_image("softrepa_flux1", models.FLUX_1, prompt, texts)
+
+
+def z_image() -> Workflow:
+    texts = (notes.COMPARE, notes.STRENGTH, notes.WINDOW, notes.DIT_LAYERS, notes.Z_IMAGE_SETTINGS)
+    prompt = "a green parrot left of two white candles, a red book below them, photograph"
+    return _text_to_image("softrepa_z_image", models.Z_IMAGE, prompt, texts)
+
+
+def anima() -> Workflow:
+    texts = (notes.COMPARE, notes.STRENGTH, notes.WINDOW, notes.DIT_LAYERS, notes.ANIMA_SETTINGS)
+    prompt = "two girls, one with red hair and a blue scarf, one with black hair and a green coat"
+    return _text_to_image("softrepa_anima", models.ANIMA, prompt, texts)
+
+
 def before_after() -> Workflow:
     prompt = "two green apples above a purple plate, a silver spoon to the right of the plate"
     files = models.SD3.files_note()
@@ -74,15 +94,14 @@ def does_it_help() -> Workflow:
     model = models.DEMO
     loaded = _loaders(flow, model)
     apply = _apply(flow, loaded, strength=0.5)  # at which the demo's adapter is best
-    bare = loaded.checkpoint
     trial = flow.node(
         "SoftREPATrial",
         (THIRD, 0),
         {
-            "model_1": bare["MODEL"],
+            "model_1": loaded.model,
             "model_2": apply["MODEL"],
-            "vae": bare["VAE"],
-            "clip": bare["CLIP"],
+            "vae": loaded.vae,
+            "clip": loaded.clip,
         },
         prompts=notes.TRIAL_PROMPTS.strip(),
         seeds="1",
@@ -122,7 +141,7 @@ def one_prompt() -> Workflow:
     apply = flow.node("SoftREPAApplyConditioning", (THIRD + 20, 0), links)
     flow.group("3 · On one prompt only", [apply], OURS)
     with_adapter = Prompts(apply, prompts.negative)
-    sampler = _sampler(flow, model, (FOURTH, 0), loaded.checkpoint, with_adapter, latent)
+    sampler = _sampler(flow, model, (FOURTH, 0), loaded.model, with_adapter, latent)
     _finish(flow, loaded, sampler, "softrepa_one_prompt")
     _files_note(flow, model.files_note())
     flow.note("What to try", (THIRD + 20, 585), notes.ONE_PROMPT + notes.BANK)
@@ -138,7 +157,7 @@ def schedule_and_blocks() -> Workflow:
     )
     flow.group("2 · Strength over time", [schedule], OURS)
     links = {
-        "model": loaded.checkpoint["MODEL"],
+        "model": loaded.model,
         "adapter": loaded.adapter["adapter"],
         "schedule": schedule["schedule"],
     }
@@ -150,11 +169,58 @@ def schedule_and_blocks() -> Workflow:
     )
     latent = _latent(flow, model, (left, 430))
     flow.group("4 · Prompts and size", [prompts.positive, prompts.negative, latent])
-    sampler = _sampler(flow, model, (left + 410, 0), apply, prompts, latent)
+    sampler = _sampler(flow, model, (left + 410, 0), apply["MODEL"], prompts, latent)
     _finish(flow, loaded, sampler, "softrepa_schedule", first=5, picture=(340, 400))
     _files_note(flow, model.files_note())
     flow.note("The schedule", (SECOND, 540), notes.SCHEDULE + notes.SCHEDULE_TRY)
     flow.note("The blocks", (THIRD, 540), notes.BLOCKS)
+    return flow
+
+
+def editing() -> Workflow:
+    flow = Workflow("softrepa_editing")
+    model = models.SD3
+    loaded = _loaders(flow, model)
+    apply = _apply(flow, loaded)
+    text = "a red apple beside a blue mug on a wooden table, morning light"
+    source = _prompts(flow, loaded, THIRD, text, "Source prompt")
+    target = flow.node(
+        "CLIPTextEncode",
+        (THIRD, 430),
+        {"clip": loaded.clip},
+        title="Target prompt",
+        size=(360, 170),
+        colour=GREEN,
+        text=text.replace("red apple", "green pear"),
+    )
+    latent = _latent(flow, model, (THIRD, 690))
+    flow.group("3 · Source, negative, target", [source.positive, source.negative, target, latent])
+    shown = "Source picture"
+    sampler = _sampler(flow, model, (FOURTH, 0), apply["MODEL"], source, latent, title=shown)
+    edited = flow.node(
+        "SoftREPAFlowEdit",
+        (FOURTH, 420),
+        {
+            "model": apply["MODEL"],
+            "source": source.positive["CONDITIONING"],
+            "target": target["CONDITIONING"],
+            "negative": source.negative["CONDITIONING"],
+            "latent_image": sampler["LATENT"],
+        },
+        seed=1,
+    )
+    flow.group("4 · Paint", [sampler])
+    flow.group("5 · Edit", [edited], OURS)
+    for left, latents, title in (
+        (FIFTH + 40, sampler, "6 · Source"),
+        (SIXTH + 40, edited, "7 · Edited"),
+    ):
+        decoded = _decoded(flow, loaded, (left, 0), latents)
+        prefix = f"{flow.name}_{title.split()[2].lower()}"
+        flow.group(title, [decoded, _saved(flow, (left, 125), decoded, prefix, (340, 400))])
+    _files_note(flow, model.files_note())
+    flow.note("What happens", (SECOND, 540), notes.EDITING)
+    flow.note("What to try", (FIFTH + 40, 620), notes.EDITING_TRY, width=560)
     return flow
 
 
@@ -164,10 +230,17 @@ def _text_to_image(name: str, model: Model, prompt: str, texts: tuple[str, ...])
     apply = _apply(flow, loaded)
     prompts = _prompts(flow, loaded, THIRD, prompt)
     latent = _latent(flow, model, (THIRD, 430))
-    flow.group("3 · Prompts and size", [prompts.positive, prompts.negative, latent])
-    sampler = _sampler(flow, model, (FOURTH, 0), apply, prompts, latent)
+    third = [prompts.positive, prompts.negative, latent]
+    if model.guidance is not None:
+        links = {"conditioning": prompts.positive["CONDITIONING"]}
+        place = (THIRD, latent.bottom + 60)
+        told = flow.node("FluxGuidance", place, links, guidance=model.guidance)
+        prompts = Prompts(told, prompts.negative)
+        third.append(told)
+    flow.group("3 · Prompts and size", third)
+    sampler = _sampler(flow, model, (FOURTH, 0), apply["MODEL"], prompts, latent)
     _finish(flow, loaded, sampler, name)
-    _files_note(flow, model.files_note())
+    _files_note(flow, model.files_note(), loaded.adapter.bottom + 65)
     flow.note("What to try", (SECOND, 540), "".join(texts))
     return flow
 
@@ -181,9 +254,9 @@ def _before_after(name: str, model: Model, prompt: str, files: str, text: str) -
     seed = flow.node("PrimitiveInt", (THIRD, 640), title="Seed", size=(360, 82), value=1)
     flow.group("3 · Prompts, size and seed", [prompts.positive, prompts.negative, latent, seed])
     title = "Without the adapter"
-    without = _sampler(flow, model, (FOURTH, 0), loaded.checkpoint, prompts, latent, seed, title)
+    without = _sampler(flow, model, (FOURTH, 0), loaded.model, prompts, latent, seed, title)
     title = "With the adapter"
-    with_it = _sampler(flow, model, (FOURTH, 345), apply, prompts, latent, seed, title)
+    with_it = _sampler(flow, model, (FOURTH, 345), apply["MODEL"], prompts, latent, seed, title)
     flow.group("4 · Sample twice", [without, with_it])
     for left, sampler, title in (
         (FIFTH, without, "5 · Without the adapter"),
@@ -214,11 +287,13 @@ def _finish(
     flow.group(f"{first + 1} · Picture", [saved])
 
 
-def _files_note(flow: Workflow, text: str) -> None:
-    flow.note("Files", (FIRST, 455), text)
+def _files_note(flow: Workflow, text: str, top: int = 455) -> None:
+    flow.note("Files", (FIRST, top), text)
 
 
 def _loaders(flow: Workflow, model: Model) -> Loaded:
+    if model.parts:
+        return _loaders_of_parts(flow, model)
     checkpoint = flow.node(
         "CheckpointLoaderSimple",
         (FIRST, 0),
@@ -228,23 +303,44 @@ def _loaders(flow: Workflow, model: Model) -> Loaded:
     name = model.adapter if model.folder[1] else model.checkpoint
     adapter = flow.node("SoftREPALoader", (FIRST, 175), adapter=name, models=model.adapter_file)
     flow.group("1 · Model and adapter", [checkpoint, adapter])
-    return Loaded(checkpoint, adapter)
+    return Loaded(checkpoint["MODEL"], checkpoint["CLIP"], checkpoint["VAE"], adapter)
+
+
+def _loaders_of_parts(flow: Workflow, model: Model) -> Loaded:
+    """Model, text encoders and VAE from files of their own; the adapter is one's own, too."""
+    network, *texts, vae = model.parts
+    first = flow.node("UNETLoader", (FIRST, 0), unet_name=network.name, models=[network.file])
+    place, names = (FIRST, first.bottom + 60), [text.name for text in texts]
+    files = {"type": model.text_type, "models": [text.file for text in texts]}
+    if len(texts) == 2:
+        files |= {"clip_name1": names[0], "clip_name2": names[1]}
+        second = flow.node("DualCLIPLoader", place, **files)
+    else:
+        second = flow.node("CLIPLoader", place, clip_name=names[0], **files)
+    place = (FIRST, second.bottom + 60)
+    third = flow.node("VAELoader", place, vae_name=vae.name, models=[vae.file])
+    place = (FIRST, third.bottom + 60)
+    adapter = flow.node("SoftREPALoader", place, adapter=model.adapter)
+    flow.group("1 · Model and adapter", [first, second, third, adapter])
+    return Loaded(first["MODEL"], second["CLIP"], third["VAE"], adapter)
 
 
 def _apply(flow: Workflow, loaded: Loaded, strength: float = 1) -> Node:
-    links = {"model": loaded.checkpoint["MODEL"], "adapter": loaded.adapter["adapter"]}
+    links = {"model": loaded.model, "adapter": loaded.adapter["adapter"]}
     apply = flow.node("SoftREPAApply", (SECOND, 0), links, strength=strength)
     flow.group("2 · Apply SoftREPA", [apply], OURS)
     return apply
 
 
-def _prompts(flow: Workflow, loaded: Loaded, left: int, text: str) -> Prompts:
-    clip = {"clip": loaded.checkpoint["CLIP"]}
+def _prompts(
+    flow: Workflow, loaded: Loaded, left: int, text: str, title: str = "Prompt"
+) -> Prompts:
+    clip = {"clip": loaded.clip}
     positive = flow.node(
         "CLIPTextEncode",
         (left, 0),
         clip,
-        title="Prompt",
+        title=title,
         size=(360, 170),
         colour=GREEN,
         text=text,
@@ -265,14 +361,14 @@ def _sampler(
     flow: Workflow,
     model: Model,
     place: Point,
-    source: Node,
+    source: Output,
     prompts: Prompts,
     latent: Node,
     seed: Node | None = None,
     title: str | None = None,
 ) -> Node:
     links = {
-        "model": source["MODEL"],
+        "model": source,
         "positive": prompts.positive["CONDITIONING"],
         "negative": prompts.negative["CONDITIONING"],
         "latent_image": latent["LATENT"],
@@ -283,7 +379,7 @@ def _sampler(
 
 
 def _decoded(flow: Workflow, loaded: Loaded, place: Point, sampler: Node) -> Node:
-    links = {"samples": sampler["LATENT"], "vae": loaded.checkpoint["VAE"]}
+    links = {"samples": sampler["LATENT"], "vae": loaded.vae}
     return flow.node("VAEDecode", place, links)
 
 
@@ -293,13 +389,6 @@ def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point
 
 
 LAYOUTS = (
-    sd3,
-    sdxl,
-    sd15,
-    cfg_plus_plus,
-    before_after,
-    one_prompt,
-    schedule_and_blocks,
-    demo_world,
-    does_it_help,
-)
+    sd3, sdxl, sd15, cfg_plus_plus, flux1, z_image, anima,
+    before_after, one_prompt, schedule_and_blocks, editing, demo_world, does_it_help,
+)  # fmt: skip

@@ -7,6 +7,25 @@ from typing import Any
 
 _AUTHORS = "https://github.com/softrepa/SoftREPA"
 _TOKENS = "dc_tokens.pth"
+_FLUX_TEXTS = "https://huggingface.co/comfyanonymous/flux_text_encoders/resolve/main"
+_Z_IMAGE = "https://huggingface.co/Comfy-Org/z_image_turbo/resolve/main/split_files"
+_ANIMA = "https://huggingface.co/circlestone-labs/Anima/resolve/main/split_files"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of a model that comes in several: where it is from, and the folder it belongs in."""
+
+    url: str
+    directory: str
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+    @property
+    def file(self) -> dict[str, str]:
+        return {"name": self.name, "url": self.url, "directory": self.directory}
 
 
 @dataclass(frozen=True)
@@ -16,7 +35,9 @@ class Model:
     checkpoint: its usual file name. url: where that file is, page: where to read of it. folder:
     that of the authors' adapter, in their repository and in models/softrepa. side: of a picture,
     in pixels.
-    sampling: widgets of KSampler. steps_note: where the settings come from.
+    sampling: widgets of KSampler. parts: instead of a checkpoint, the model's files, its text
+    encoders' and its VAE's; an adapter for such a model has to be trained. text_type: of the loader
+    of text encoders. guidance: of FluxGuidance, where the model takes it.
     """
 
     name: str
@@ -29,10 +50,16 @@ class Model:
     side: int
     sampling: dict[str, Any]
     remark: str = ""
+    parts: tuple[Part, ...] = ()
+    text_type: str = ""
+    guidance: float | None = None
 
     @property
     def adapter(self) -> str:
-        """The authors' adapter, as Load SoftREPA Adapter lists it."""
+        """The authors' adapter, as Load SoftREPA Adapter lists it; for a model in parts, a name for
+        one's own."""
+        if self.parts:
+            return f"{self.folder[1]}.safetensors"
         return f"{self.folder[1]}/{_TOKENS}"
 
     @property
@@ -57,6 +84,8 @@ class Model:
 
     def files_note(self) -> str:
         """What to download, and where to put it."""
+        if self.parts:
+            return self._parts_note()
         ours = self.folder[1]
         names = [_TOKENS, "dc_t_tokens.pth"][: 1 + self.timed]
         links = " and ".join(f"[{name}]({self._raw}/{name})" for name in names)
@@ -76,6 +105,40 @@ ComfyUI/models/softrepa/{ours}/
 Then press **R** on the canvas and choose both files in the two loaders.
 
 Your own adapter works as well: **training/README.md** in this pack's folder tells how to train one.
+
+*The thumbnail was painted by this graph with the small model of softrepa_demo_world.*
+"""
+
+    def _parts_note(self) -> str:
+        network, *texts, vae = (part.name for part in self.parts)
+        flags = [("--model", network), *(("--text-encoder", text) for text in texts)]
+        flags += [("--vae", vae), ("--data", "FOLDER"), ("--output", self.adapter)]
+        command = " \\\n".join(["python training/train.py", *(" ".join(flag) for flag in flags)])
+        links = "\n\n".join(
+            f"[{part.name}]({part.url})\n\n```\nComfyUI/models/{part.directory}/\n```"
+            for part in self.parts
+        )
+        return f"""
+**An adapter for {self.name} has to be trained first.** Nobody has published one that we know of. \
+With pictures and their captions in a folder, in the folder of this pack:
+
+```
+{command}
+```
+
+**training/README.md** there tells more. Until then bypass **Apply SoftREPA** (Ctrl+B).
+
+**Files**{self.remark}:
+
+{links}
+
+**Your adapter** lies in
+
+```
+ComfyUI/models/softrepa/
+```
+
+Then press **R** on the canvas and choose the files in the loaders.
 
 *The thumbnail was painted by this graph with the small model of softrepa_demo_world.*
 """
@@ -128,4 +191,70 @@ DEMO = Model(
     latent="EmptySD3LatentImage",
     side=64,
     sampling={"steps": 20, "cfg": 4, "sampler_name": "euler", "scheduler": "simple"},
+)
+FLUX_1 = Model(
+    name="Flux.1",
+    checkpoint="",
+    url="",
+    page="",
+    folder=("", "my_flux1_adapter"),
+    timed=True,
+    latent="EmptySD3LatentImage",
+    side=1024,
+    sampling={"steps": 20, "cfg": 1, "sampler_name": "euler", "scheduler": "simple"},
+    remark=" (sign in to Hugging Face and accept the licence of Flux.1 dev)",
+    parts=(
+        Part(
+            "https://huggingface.co/Comfy-Org/flux1-dev/resolve/main/flux1-dev.safetensors",
+            "diffusion_models",
+        ),
+        Part(f"{_FLUX_TEXTS}/clip_l.safetensors", "text_encoders"),
+        Part(f"{_FLUX_TEXTS}/t5xxl_fp16.safetensors", "text_encoders"),
+        Part(
+            "https://huggingface.co/Comfy-Org/Lumina_Image_2.0_Repackaged/resolve/main/"
+            "split_files/vae/ae.safetensors",
+            "vae",
+        ),
+    ),
+    text_type="flux",
+    guidance=3.5,
+)
+Z_IMAGE = Model(
+    name="Z-Image",
+    checkpoint="",
+    url="",
+    page="",
+    folder=("", "my_z_image_adapter"),
+    timed=True,
+    latent="EmptySD3LatentImage",
+    side=1024,
+    sampling={"steps": 25, "cfg": 4, "sampler_name": "res_multistep", "scheduler": "simple"},
+    parts=(
+        Part(
+            "https://huggingface.co/Comfy-Org/z_image/resolve/main/split_files/diffusion_models/"
+            "z_image_bf16.safetensors",
+            "diffusion_models",
+        ),
+        Part(f"{_Z_IMAGE}/text_encoders/qwen_3_4b.safetensors", "text_encoders"),
+        Part(f"{_Z_IMAGE}/vae/ae.safetensors", "vae"),
+    ),
+    text_type="lumina2",
+)
+ANIMA = Model(
+    name="Anima",
+    checkpoint="",
+    url="",
+    page="",
+    folder=("", "my_anima_adapter"),
+    timed=True,
+    latent="EmptyLatentImage",
+    side=1024,
+    sampling={"steps": 30, "cfg": 4, "sampler_name": "euler", "scheduler": "simple"},
+    remark=", for ComfyUI 0.33 or newer",
+    parts=(
+        Part(f"{_ANIMA}/diffusion_models/anima-base-v1.0.safetensors", "diffusion_models"),
+        Part(f"{_ANIMA}/text_encoders/qwen_3_06b_base.safetensors", "text_encoders"),
+        Part(f"{_ANIMA}/vae/qwen_image_vae.safetensors", "vae"),
+    ),
+    text_type="stable_diffusion",
 )

@@ -50,6 +50,28 @@ SD15_SETTINGS = """
 take the same adapter.
 """
 
+DIT_LAYERS = """
+**layers**: empty for the blocks it was trained for. Else numbers, with weights if you like: \
+**0-9:1, 10-18:0.5**.
+"""
+
+FLUX_1_SETTINGS = """
+20 steps, *FluxGuidance* 3.5 and cfg 1 are the usual settings of Flux.1 dev; at cfg 1 the negative \
+prompt is not looked at. Train the adapter for dev; schnell has the same network and takes it, at \
+4 steps. fp8 files do as well.
+"""
+
+Z_IMAGE_SETTINGS = """
+25 steps at cfg 4 are the usual settings of Z-Image. Train the adapter for this base model, not \
+for Turbo; Turbo has the same network and takes it, at 8 steps and cfg 1.
+"""
+
+ANIMA_SETTINGS = """
+30 steps at cfg 4 are the usual settings of Anima. **Adapters of anima_lora** load as they are: \
+choose **anima** as *architecture* in Load SoftREPA Adapter where it asks. They act at the time \
+step that their trainer meant.
+"""
+
 PROMPTS = """
 Prompts that say **which** colour, **how many** and **where** show most.
 """
@@ -201,4 +223,26 @@ in ComfyUI/input. Take another **name** for every trial.
 
 **Your scorer**: for real pictures *clip* with CLIP's own file, *pickscore*, *imagereward* or \
 another. Where its file is missing, the message says which one, from where, and into which folder.
+"""
+
+EDITING = """
+The first sampler paints a picture of the **source** prompt. **SoftREPA FlowEdit** then changes it \
+to what the **target** prompt says, and keeps the rest. Say both in the same words, with the \
+change in them.
+
+**Your own picture**: *Load Image* → *VAE Encode* in place of the first sampler, and a source \
+prompt that tells what it shows.
+
+**Only a part of it**: *Set Latent Noise Mask* before FlowEdit; outside of the mask nothing changes.
+"""
+
+EDITING_TRY = """
+**n_max**: so many of the 50 steps take part. Too much changes? 30, 27, 24. Too little? 36.
+
+**target_cfg** is the other knob. With the adapter less is enough: its authors use 9 with n_max 30 \
+and the second **target_guidance**.
+
+**method**: *FlowAlign* keeps more of the picture; set **steps** and **n_max** to 33.
+
+**Off and on**: select **Apply SoftREPA**, press Ctrl+B and run again; the seed is fixed.
 """

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.base.join import make_checkpoint
+from comfyui_softrepa.demo.base.join import make_checkpoint, state
 from comfyui_softrepa.host import comfyui
 from comfyui_softrepa.host.chromium import FLAGS, provide
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import install_pack, serve
 from playwright.sync_api import sync_playwright
+from safetensors.torch import save_file
 
 from .node_types import TYPES
 
@@ -34,6 +35,7 @@ def demo_frontend(adapter: Path) -> Iterator[Frontend]:
         (base / "models" / "softrepa").mkdir()
         shutil.copyfile(adapter, base / "models" / "softrepa" / NAME)
         install_small_clip(base)
+        install_parts(base)
         install_pack(base)
         with serve(comfyui.locate(), base) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=str(provide()), args=FLAGS)
@@ -47,19 +49,50 @@ def install_small_clip(base: Path) -> Path:
     return Path(shutil.copytree(SMALL_CLIP, folder, dirs_exist_ok=True))
 
 
-def in_demo_world(workflow: dict[str, Any], prompt: str | None) -> dict[str, Any]:
-    """The workflow with the demo world's checkpoint, adapter and picture size, and this prompt in
-    place of its own, if any is given."""
-    workflow = json.loads(json.dumps(workflow))
+PARTS = {
+    "diffusion_models": "model.diffusion_model.",
+    "text_encoders": "text_encoders.clip_l.transformer.",
+    "vae": "first_stage_model.",
+}
+"""Folders of ComfyUI's models, and what the names of their weights begin with in a checkpoint."""
+
+
+def install_parts(base: Path) -> list[Path]:
+    """The demo world's model once more, in files of its own."""
+    weights, files = state(), []
+    for folder, prefix in PARTS.items():
+        files.append(base / "models" / folder / NAME)
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
+        part = {
+            key.removeprefix(prefix): value
+            for key, value in weights.items()
+            if key.startswith(prefix)
+        }
+        save_file(part, files[-1])
+    return files
+
+
+def in_demo_world(workflow: dict[str, Any], prompts: Sequence[str]) -> dict[str, Any]:
+    """The workflow with the demo world's files, adapter and picture size, and these prompts in
+    place of its own, in their order, as far as there are any. A guidance (cfg) of 1 becomes 4,
+    which that model needs."""
+    workflow, others = json.loads(json.dumps(workflow)), list(prompts)
     for node in workflow["nodes"]:
         kind, values = node["type"], node.get("widgets_values", [])
-        if kind in ("CheckpointLoaderSimple", "SoftREPALoader"):
+        if kind in ("CheckpointLoaderSimple", "SoftREPALoader", "UNETLoader", "VAELoader"):
             values[0] = NAME
+            node["properties"].pop("models", None)
+        elif kind in ("CLIPLoader", "DualCLIPLoader"):
+            *names, _, _ = values
+            values[:-1] = [*[NAME] * len(names), "sd3"]
             node["properties"].pop("models", None)
         elif kind in ("EmptyLatentImage", "EmptySD3LatentImage"):
             values[:2] = world.SIZE, world.SIZE
-        elif kind == "CLIPTextEncode" and values[0] and prompt is not None:
-            values[0] = prompt
+        elif kind == "CLIPTextEncode" and values[0] and others:
+            values[0] = others.pop(0)
+        elif kind == "KSampler":
+            cfg = [*TYPES[kind].widgets].index("cfg") + 1  # behind what a seed is followed by
+            values[cfg] = 4 if values[cfg] == 1 else values[cfg]
     return workflow
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,23 @@ from .files import FOLDER
 from .running import demo_frontend, in_demo_world, settings_of_trial
 
 PROMPTS = {
-    "softrepa_sd3": "three red triangles above a yellow square",
-    "softrepa_sdxl": "a black circle above two red squares",
-    "softrepa_sd15": "two purple triangles below three blue squares",
-    "softrepa_cfg_plus_plus": "three blue squares above a yellow circle",
-    "softrepa_before_after": "two green circles above a purple square",
-    "softrepa_one_prompt_only": "a red square above three green circles",
-    "softrepa_schedule_and_blocks": "three black squares right of a yellow circle",
+    "softrepa_sd3": ("three red triangles above a yellow square",),
+    "softrepa_sdxl": ("a black circle above two red squares",),
+    "softrepa_sd15": ("two purple triangles below three blue squares",),
+    "softrepa_cfg_plus_plus": ("three blue squares above a yellow circle",),
+    "softrepa_flux1": ("two yellow squares above a green circle",),
+    "softrepa_z_image": ("three green triangles right of a blue square",),
+    "softrepa_anima": ("a red circle above a blue triangle",),
+    "softrepa_before_after": ("two green circles above a purple square",),
+    "softrepa_one_prompt_only": ("a red square above three green circles",),
+    "softrepa_schedule_and_blocks": ("three black squares right of a yellow circle",),
+    "softrepa_editing": (
+        "two red circles left of a blue square",
+        "two green circles left of a blue square",
+    ),
 }
+WORDS = ("without", "with", "source", "edited")
+"""In file names: what a picture shows. Thumbnails have the pictures in this order."""
 SIDE, GAP, LINE = 512, 8, 40
 QUALITY = 92
 _PAPER, _INK = (208, 208, 212), (24, 24, 27)
@@ -50,21 +60,22 @@ def main(arguments: list[str]) -> None:
 
 
 def _painted(frontend: Frontend, workflow: dict[str, Any], name: str) -> dict[str, Image.Image]:
-    """The pictures of the workflow, by what they show: "" or, in this order, "without", "with"; a
-    trial's, of its first prompt, by its arms."""
-    workflow = in_demo_world(workflow, PROMPTS.get(name))
+    """The pictures of the workflow, by what they show: "" or some of WORDS; a trial's, of its first
+    prompt, by its arms."""
+    workflow = in_demo_world(workflow, PROMPTS.get(name, ()))
     frontend.load(workflow)
     trial = settings_of_trial(workflow)
     if trial is not None:
         frontend.queue()
         folder = frontend.server.base / "output" / "softrepa" / "trials" / trial["name"]
         return _of_trial(folder, trial)
-    pictures = {}
-    for file in sorted(frontend.queue(), key=lambda file: "_without_" not in file):
-        words = [word for word in ("without", "with") if f"_{word}_" in file]
+    found = {}
+    for file in frontend.queue():
+        words = [word for word in WORDS if f"_{word}_" in file]
         with Image.open(frontend.server.base / "output" / file) as picture:
-            pictures["".join(words)] = picture.convert("RGB")
-    _report(name, _prompt(workflow), pictures)
+            found["".join(words)] = picture.convert("RGB")
+    pictures = {word: found[word] for word in ("", *WORDS) if word in found}
+    _report(name, _prompts(workflow), pictures)
     return pictures
 
 
@@ -74,21 +85,23 @@ def _of_trial(folder: Path, trial: dict[str, str]) -> dict[str, Image.Image]:
         with Image.open(folder / "pictures" / arm / "0001-1.png") as picture:
             pictures[arm] = picture.convert("RGB")
     prompts = [line for line in trial["prompts"].splitlines() if not line.startswith("[")]
-    _report(folder.name, prompts[0], pictures)
+    _report(folder.name, prompts[:1], pictures)
     return pictures
 
 
-def _prompt(workflow: dict[str, Any]) -> str:
+def _prompts(workflow: dict[str, Any]) -> list[str]:
     texts = [
         node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "CLIPTextEncode"
     ]
-    return next(filter(None, texts))
+    return list(filter(None, texts))
 
 
-def _report(name: str, prompt: str, pictures: dict[str, Image.Image]) -> None:
-    scene = next(scene for scene in world.all_scenes() if world.caption(scene) == prompt)
-    print(f"{name}: {prompt}")
-    for word, picture in pictures.items():
+def _report(name: str, prompts: list[str], pictures: dict[str, Image.Image]) -> None:
+    """prompts: one of all pictures, or one of each."""
+    scenes = {world.caption(scene): scene for scene in world.all_scenes()}
+    print(f"{name}: {'; '.join(prompts)}")
+    for (word, picture), prompt in zip(pictures.items(), cycle(prompts), strict=False):
+        scene = scenes[prompt]
         right = "right" if judge.judge(picture, scene).all else "wrong"
         print(f"  {word or 'picture'}: {right}; {judge.describe(judge.look(picture))}")
 

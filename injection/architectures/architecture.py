@@ -18,16 +18,26 @@ class Architecture(Protocol):
     NAME: the key of `softrepa.adapter.PLACEMENTS` it serves. bucket: the timestep bucket of each
     sample, (time (B,), how many) -> (B,) int64, of the time that the network itself is given
     (`model_sampling.timestep`): 0 ... 1000 for some networks, sigma in 0 ... 1 for others.
+    WRITES: whether its blocks write into what they are given, which no backward pass allows
+    unless it is made to.
     """
 
     NAME: str
     bucket: Callable[[Tensor, int], Tensor]
+    WRITES: bool
 
     def matches(self, model: torch.nn.Module) -> bool:
         """Whether this `comfy.model_base.BaseModel` is of the architecture."""
 
     def blocks(self, model: torch.nn.Module) -> tuple[str, ...]:
         """Names of the blocks that can take tokens, in the model's order."""
+
+    def layers(self, model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+        """The modules that a backward pass can compute again in place of what they would keep: all
+        that have text or picture in them. Empty where it cannot, or ComfyUI has its own way."""
+
+    def guidance(self, model: torch.nn.Module) -> float | None:
+        """What a network that embeds its guidance is told in training; None: as in sampling."""
 
     def widths(self, model: torch.nn.Module) -> tuple[int, ...]:
         """Widths that an adapter's tokens may have, the one for messages first."""

@@ -16,4 +16,5 @@ AURA_FLOW = DoubleBlocks(
     MMDiT,
     "double_layers",
     lambda network: network.cond_seq_linear.out_features,
+    joined="single_layers",
 )

@@ -17,27 +17,42 @@ from . import mmdit
 
 @dataclass(frozen=True, eq=False)
 class DoubleBlocks:
-    """An architecture in a few lines: its tokens stand beside the text of the blocks in `layers`.
+    """An architecture in a few lines: its tokens stand beside the text of its `text_blocks`.
 
-    network: the class of the diffusion model. layers: its attribute that holds the blocks.
+    network: the class of the diffusion model. text_blocks: its attribute that holds the blocks.
     hidden: its attribute for the width of the text in them. sequence: what grows with the text,
-    asked of each network. chosen: which networks of the class are meant.
+    asked of each network. chosen: which networks of the class are meant. joined: its attribute that
+    holds the layers after those, of text and picture as one. WRITES: see `Architecture`. embeds:
+    whether it may embed its guidance, and is to be trained at 1.
     """
 
     NAME: str
     bucket: Callable[[Tensor, int], Tensor]
     network: type[torch.nn.Module]
-    layers: str
+    text_blocks: str
     hidden: Callable[[Any], int]
     sequence: Callable[[Any], JointSequence] = lambda network: JointSequence()
     chosen: Callable[[Any], bool] = lambda network: True
+    joined: str | None = None
+    WRITES: bool = False
+    embeds: bool = False
 
     def matches(self, model: torch.nn.Module) -> bool:
         network = model.diffusion_model
         return isinstance(network, self.network) and self.chosen(network)
 
     def blocks(self, model: torch.nn.Module) -> tuple[str, ...]:
-        return tuple(map(str, range(len(getattr(model.diffusion_model, self.layers)))))
+        return tuple(map(str, range(len(getattr(model.diffusion_model, self.text_blocks)))))
+
+    def layers(self, model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+        names = (self.text_blocks, self.joined)
+        return tuple(
+            each for name in names if name for each in getattr(model.diffusion_model, name)
+        )
+
+    def guidance(self, model: torch.nn.Module) -> float | None:
+        embedded = self.embeds and model.diffusion_model.params.guidance_embed
+        return 1.0 if embedded else None
 
     def widths(self, model: torch.nn.Module) -> tuple[int, ...]:
         return (self.hidden(model.diffusion_model),)

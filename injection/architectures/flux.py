@@ -38,6 +38,14 @@ def _is_flux_2(network: Any) -> bool:
     return _counted(network) == (_TEXT_AXIS_OF_FLUX_2,)
 
 
+def unserved(network: Any) -> str | None:
+    """The name of a model with Flux's network that neither row serves: its text is counted on two
+    axes at once."""
+    if not isinstance(network, Flux) or _is_flux_1(network) or _is_flux_2(network):
+        return None
+    return "Ovis-Image" if getattr(network.params, "yak_mlp", False) else "LongCat-Image"
+
+
 def _hidden(network: Any) -> int:
     return network.hidden_size
 
@@ -46,8 +54,13 @@ def _at_zero(network: Any) -> JointSequence:
     return JointSequence(at_zero)
 
 
-FLUX_1 = DoubleBlocks("flux", bucket_of_sigma, Flux, "double_blocks", _hidden, _at_zero, _is_flux_1)
-FLUX_2 = DoubleBlocks(
-    "flux2", bucket_of_sigma, Flux, "double_blocks", _hidden, _after_the_text, _is_flux_2
+_BLOCKS = ("double_blocks", _hidden)
+_ALIKE = {"joined": "single_blocks", "WRITES": True}
+FLUX_1 = DoubleBlocks(
+    "flux", bucket_of_sigma, Flux, *_BLOCKS, _at_zero, _is_flux_1, embeds=True, **_ALIKE
 )
-CHROMA = DoubleBlocks("chroma", bucket_of_sigma, Chroma, "double_blocks", _hidden, _at_zero)
+FLUX_2 = DoubleBlocks(
+    "flux2", bucket_of_sigma, Flux, *_BLOCKS, _after_the_text, _is_flux_2, embeds=True, **_ALIKE
+)
+CHROMA = DoubleBlocks("chroma", bucket_of_sigma, Chroma, *_BLOCKS, _at_zero, **_ALIKE)
+"""Chroma is always told a guidance of 0, by ComfyUI."""

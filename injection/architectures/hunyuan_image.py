@@ -28,4 +28,7 @@ HUNYUAN_IMAGE = DoubleBlocks(
     _at_zero,
     # The video models and the refiner have patches of three dimensions.
     chosen=lambda network: len(network.patch_size) == 2,
+    joined="single_blocks",
+    WRITES=True,
+    embeds=True,
 )

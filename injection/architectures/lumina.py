@@ -19,13 +19,24 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
+from ..attention_weight import WeighedKeys, with_more
 from ..block_hooks import Arguments, add_hooks
 from ..joint_sequence import grow_mask
 from ..rows import follow_rows
+from ..strength import is_full
 
 NAME = "lumina"
 bucket = bucket_of_sigma
 _AXES = 3
+WRITES = False
+
+
+def layers(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    return tuple(model.diffusion_model.layers)
+
+
+def guidance(model: torch.nn.Module) -> None:
+    return None
 
 
 def matches(model: torch.nn.Module) -> bool:
@@ -59,7 +70,9 @@ def add_patches(
     ids = torch.zeros((1, tokens.shape[2], _AXES), dtype=torch.float32, device=tokens.device)
     rotations = network.rope_embedder(ids).movedim(1, 2)
     patches = {
-        network.layers[int(name)]: LayerPatch(tokens[:, block.row], block.strength, rotations)
+        network.layers[int(name)]: LayerPatch(
+            tokens[:, block.row], block.strength, rotations, block.in_attention
+        )
         for name, block in blocks.items()
     }
     add_hooks(options, patches)
@@ -75,12 +88,17 @@ class LayerPatch:
     tokens: Tensor
     strength: float | Tensor
     rotations: Tensor
+    in_attention: bool = False
 
     def grow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         sequence, mask, rotations, *others = args
         samples, whole, _ = sequence.shape
         count = self.tokens.shape[1]
-        chunks = (kwargs.get("transformer_options") or {}).get("cond_or_uncond") or ()
+        options = kwargs.get("transformer_options") or {}
+        chunks = options.get("cond_or_uncond") or ()
+        weighed = self.in_attention and not is_full(self.strength)
+        options = with_more(options, WeighedKeys(whole, count, self.strength), whole, weighed)
+        kwargs = {**kwargs, "transformer_options": options}
         tokens = follow_rows(self.tokens, samples, samples, chunks).to(sequence)
         rows = self.rotations.to(rotations).expand(rotations.shape[0], *[-1] * 5)
         if mask is not None:

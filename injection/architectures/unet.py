@@ -19,6 +19,15 @@ from ..rows import follow_rows
 from ..strength import is_full
 
 NAME = "unet"
+WRITES = False
+
+
+def layers(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    return ()  # its blocks call each other's parts, with no place around one
+
+
+def guidance(model: torch.nn.Module) -> None:
+    return None
 
 
 def matches(model: torch.nn.Module) -> bool:

@@ -16,10 +16,10 @@ from ...training.cache.encoding import Text
 from ...training.data.known import Known
 from ...training.errors import BadInput
 from ...training.model import comfy_model
-from ...training.model.base_model import TEXT_ENCODERS
 from ...training.model.captions import Captions
 from ...training.model.design import family
 from ...training.model.model_files import ModelFiles
+from ...training.settings.text_encoders import OPTIONAL, TEXT_ENCODERS, in_graph
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ def _check_plain(model: Any) -> None:
 
 def _check_fit(kind: str, model: Any, clip: Any, vae: Any) -> None:
     encoders = {f"clip_{key}" if len(key) == 1 else key for key in clip.tokenize("")}
-    wanted = TEXT_ENCODERS[kind]
-    if not encoders <= set(wanted) or (kind != "SD3" and encoders != set(wanted)):
+    wanted = in_graph(kind)
+    if not encoders <= wanted or (kind != "SD3" and not wanted - OPTIONAL <= encoders):
         raise BadInput(
-            f"The model is {kind}, whose texts go through {', '.join(wanted)}, and the clip holds "
-            f"{', '.join(sorted(encoders))}: connect that model's own."
+            f"The model is {kind}, whose texts go through {', '.join(TEXT_ENCODERS[kind])}, and "
+            f"the clip holds {', '.join(sorted(encoders))}: connect that model's own."
         )
     channels, own = vae.latent_channels, model.latent_format.latent_channels
     if channels != own:

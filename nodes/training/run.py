@@ -8,6 +8,7 @@ from typing import Any
 
 import comfy.model_management
 import torch
+from PIL import Image
 
 from ...evaluation.painting.sources.graph import Graph
 from ...softrepa import files
@@ -41,16 +42,17 @@ class Request:
     node: str
 
 
-def train(request: Request) -> tuple[Adapter, Output]:
-    """Trains, goes on, or finds it done; gives the adapter and where its files are.
+def train(request: Request) -> tuple[Adapter, Output, dict[str, Any]]:
+    """Trains, goes on, or finds it done; gives the adapter, where its files are, and the last
+    message to the page.
 
     Raises TrainingError, and ComfyUI's InterruptProcessingException once the state is saved.
     """
     try:
         # Nodes run under inference mode, in which no gradient can be had.
         with torch.inference_mode(False), torch.enable_grad():
-            output = _train(request)
-        return files.read(output.adapter), output
+            output, told = _train(request)
+        return files.read(output.adapter), output, told
     except Interrupted as error:
         comfy.model_management.interrupt_current_processing(False)
         raise comfy.model_management.InterruptProcessingException from error
@@ -70,17 +72,22 @@ def train(request: Request) -> tuple[Adapter, Output]:
         ) from error
 
 
-def _train(request: Request) -> Output:
+def _train(request: Request) -> tuple[Output, dict[str, Any]]:
     settings = replace(read_settings(["--checkpoint=graph", *request.flags]), checkpoint=None)
     given.check(request.model, request.clip, request.vae)
     output = find_output(settings.output)
-    _check_steps(settings, output)
-    watch = Watch(request.node, settings.steps, read_log(output.log) if settings.resume else [])
+    done = _done(settings, output)
+    # A run that was killed has logged steps that it has to make anew.
+    before = [entry for entry in read_log(output.log) if entry["step"] <= done]
+    watch = Watch(request.node, settings.steps, before)
+    if done and output.previews.is_file():
+        with Image.open(output.previews) as strip:
+            watch.show(strip.convert("RGB"))
     base = given.Given(
         request.model, request.clip, request.vae, _identified(request), watch.encoded
     )
     run(settings, Host(base, Interrupt(), watch.step, watch.show))
-    return output
+    return output, watch.done()
 
 
 def _identified(request: Request) -> Any:
@@ -92,12 +99,14 @@ def _identified(request: Request) -> Any:
     return given.weights_of(sources.named(request.prompt, request.node), model, clip, vae)
 
 
-def _check_steps(settings: Settings, output: Output) -> None:
+def _done(settings: Settings, output: Output) -> int:
+    """Steps of the run that is gone on with. Raises BadInput where they are more than asked for."""
     if settings.overwrite or not output.state.is_file():
-        return
+        return 0
     done = read_run(output.state)[0].step
     if done > settings.steps:
         raise BadInput(
             f"{output.adapter.name} has been trained for {done} steps already, more than "
             f"{settings.steps}: choose another --output, or as many --steps."
         )
+    return done

@@ -8,9 +8,9 @@ from typing import Any
 
 from ...evaluation.painting.sources import graph as graphs
 from ...training.model import headers
-from ...training.model.base_model import TEXT_ENCODERS
 from ...training.model.design import family
 from ...training.model.model_files import ModelFiles
+from ...training.settings.text_encoders import TEXT_ENCODERS
 
 _LOADERS = {
     "model": {"CheckpointLoaderSimple": ("ckpt_name",), "UNETLoader": ("unet_name",)},

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 import torch
-from comfy_api.v0_0_2 import io, ui
+from comfy_api.v0_0_2 import io
 from comfy_execution.graph import ExecutionBlocker
 from PIL import Image
 
@@ -69,11 +69,8 @@ class SoftREPATrain(io.ComfyNode):
         # Imported here: the trainer would slow ComfyUI's start.
         from .run import Request, train
 
-        given = {
-            key: value if key in ("images", "captions") else value[0]
-            for key, value in inputs.items()
-            if value
-        }
+        lists = {key: inputs[key] for key in ("images", "captions") if inputs.get(key) is not None}
+        given = lists | {k: value[0] for k, value in inputs.items() if value and k not in lists}
         try:
             flags = _flags(given, _data(given))
         except BadInput as error:
@@ -87,18 +84,20 @@ class SoftREPATrain(io.ComfyNode):
             hidden.prompt or {},
             str(hidden.unique_id),
         )
-        adapter, output = train(request)
+        adapter, output, told = train(request)
         curve = _picture(output.plot)
         strip = ExecutionBlocker(None)
         if output.previews.is_file():
             strip = _picture(output.previews)
-        return io.NodeOutput(adapter, curve, strip, ui=ui.PreviewImage(curve, cls=cls))
+        return io.NodeOutput(adapter, curve, strip, ui={"softrepa_training": [told]})
 
 
 def _data(given: dict[str, Any]) -> Path:
     images, captions = given.get("images"), given.get("captions")
     if images is None and captions is None:
         return pictures.folder_named(given.get("folder", ""))
+    if images == [] or captions == []:
+        raise BadInput("There are no pictures in the connected lists, or no captions: look there.")
     if not images or not captions:
         lacking = "captions" if images else "images"
         raise BadInput(f"Connect {lacking} too, a caption for each picture, or name a folder.")
@@ -171,7 +170,8 @@ def _essentials() -> list[io.Input]:
             options=sorted(OBJECTIVES),
             default="softrepa",
             tooltip="softrepa tells captions apart; agsm, its successor, asks for less care and "
-            "does not over-count.",
+            "does not over-count; dpo learns from pictures with a worse one beside them, "
+            "NAME.lose.png.",
         ),
         io.Combo.Input(
             "recipe",

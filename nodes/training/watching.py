@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management
 import comfy.utils
+import folder_paths
 from PIL import Image
 
 EVENT = "softrepa.train"
 """Our message to the page: {node, step, steps, left, said, previews, curve: {loss, accuracy,
 val_loss, val_accuracy: [[step, value], …]}}. Each holds the whole curve, so that a page that was
-opened in the meantime lacks nothing."""
+opened in the meantime lacks nothing. previews: the strip as ComfyUI's /view takes it, or null."""
 _SECONDS = 0.5
 """Between two messages."""
 _POINTS = 120
@@ -50,7 +51,8 @@ class Watch:
         self._bar = comfy.utils.ProgressBar(steps)
         self._began = self._sent = time.monotonic()
         self._encoded: dict[str, int] = {}
-        self._strip, self._last = "", (self._first, None, "")
+        self._strip: dict[str, str] | None = None
+        self._last: tuple[int, float | None, str] = (self._first, None, "")
 
     def encoded(self, count: int, what: str) -> None:
         """So many pictures or captions more have gone through VAE or text encoder."""
@@ -73,24 +75,33 @@ class Watch:
 
     def show(self, strip: Image.Image) -> None:
         """The previews, as far as they are painted."""
-        content = io.BytesIO()
-        strip.save(content, "JPEG", quality=80)
-        self._strip = f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+        folder = Path(folder_paths.get_temp_directory())
+        folder.mkdir(parents=True, exist_ok=True)
+        # A name of its own each time: browsers keep what they have seen under a name.
+        name = f"softrepa_previews_{uuid.uuid4().hex}.jpg"
+        strip.save(folder / name, quality=85)
+        self._strip = {"filename": name, "subfolder": "", "type": "temp"}
         self._send(*self._last)
 
-    def _send(self, step: int, left: float | None, said: str) -> None:
+    def done(self) -> dict[str, Any]:
+        """The last message once more, also of a run that had nothing left to do; gives it."""
+        step = max((points[-1][0] for points in self._points.values() if points), default=0)
+        return self._send(step, 0.0, f"step {step} of {self._steps}")
+
+    def _send(self, step: int, left: float | None, said: str) -> dict[str, Any]:
         """left: seconds, None while nothing is trained yet. said: the same in words."""
         self._sent, self._last = time.monotonic(), (step, left, said)
+        curve = {name: _thinned(points) for name, points in self._points.items()}
+        told = {"node": self._node, "step": step, "steps": self._steps, "left": left, "said": said}
+        told |= {"curve": curve, "previews": self._strip}
         # Imported here: outside a server nothing else needs ComfyUI's.
         from server import PromptServer
 
         server = getattr(PromptServer, "instance", None)
-        if server is None:
-            return  # nodes called as a library
-        server.send_progress_text(said, self._node)
-        curve = {name: _thinned(points) for name, points in self._points.items()}
-        told = {"node": self._node, "step": step, "steps": self._steps, "left": left, "said": said}
-        server.send_sync(EVENT, {**told, "curve": curve, "previews": self._strip})
+        if server is not None:  # else nodes are called as a library
+            server.send_progress_text(said, self._node)
+            server.send_sync(EVENT, told)
+        return told
 
 
 def _points(entries: list[dict[str, Any]], name: str) -> list[tuple[int, float]]:

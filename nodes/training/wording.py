@@ -12,6 +12,10 @@ _PHRASES = (
     ("by --resume and more --steps", "by more steps"),
     ("resume with the same settings", "run with the same settings"),
     ("give --data a folder", "name a folder"),
+    (
+        "name a folder on another disk with --cache",
+        "free some, or let extra_model_paths.yaml name a softrepa folder on another disk first",
+    ),
     ("--output", "name"),
     ("--data", "folder"),
     ("--val-fraction", "validation"),

@@ -21,6 +21,7 @@ from comfyui_softrepa.demo.workflows.files import FOLDER
 from comfyui_softrepa.demo.workflows.running import (
     NAME,
     in_demo_world,
+    install_parts,
     install_small_clip,
     settings_of_trial,
 )
@@ -31,6 +32,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
 
 PATHS = sorted(FOLDER.glob("*.json"))
+FILES = {"ckpt_name", "adapter", "unet_name", "clip_name", "clip_name1", "clip_name2", "vae_name"}
+"""Widgets that name a file, which need not be there."""
 _OF_DOWNLOADS = ("huggingface.co/", "github.com/softrepa/", "Error fetching file size")
 """The front-end asks for the size of a model that is missing; nothing here can answer."""
 _UNKNOWN_NODES = """() => window.app.graph.nodes.map(node => node.type)
@@ -71,15 +74,18 @@ def path(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(chromium: Browser, server: Server, version: str) -> Iterator[Frontend]:
-    """One page for all of them, with the demo world's CLIP, and its adapter under the name that
-    they have for it: opening a page takes longer than all that is done with it."""
+    """One page for all of them, with the demo world's CLIP and its model in parts, and its adapter
+    under the name that they have for it: opening a page takes longer than all that is done with
+    it."""
     folder = server.base / "models" / "softrepa"
     shutil.copyfile(folder / "sd3.safetensors", folder / NAME)
     install_small_clip(server.base)
+    parts = install_parts(server.base)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
     yield open_frontend(context, server, {}, version)
     context.close()
-    (folder / NAME).unlink()
+    for file in (folder / NAME, *parts):
+        file.unlink()
 
 
 @pytest.fixture
@@ -218,7 +224,7 @@ def _check_values(frontend: Frontend, workflow: dict[str, Any]) -> None:
                 assert options["min"] <= value <= options["max"], f"{number} {name}"
             elif kind == "STRING":
                 assert isinstance(value, str), f"{number} {name}"
-            elif name not in ("ckpt_name", "adapter"):
+            elif name not in FILES:
                 choices = kind if isinstance(kind, list) else options["options"]
                 assert value in choices, f"{number} {name}"
 

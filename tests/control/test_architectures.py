@@ -36,11 +36,11 @@ def sample(small, positive, model=None, steps=2) -> Run:
     return Run(result, recorder.calls)
 
 
-@pytest.mark.parametrize("strength", [1.0, 0.5])
-def test_the_chosen_prompt_alone_changes(small, strength):
+@pytest.mark.parametrize(("strength", "how"), [(1.0, "blend"), (0.5, "blend"), (0.5, "attention")])
+def test_the_chosen_prompt_alone_changes(small, strength, how):
     plain = sample(small, prompt(small, 0))
     (hooked,) = SoftREPAApplyConditioning.execute(
-        prompt(small, 0), small.adapter(), strength, 0.0, 1.0, "", "positive"
+        prompt(small, 0), small.adapter(), strength, 0.0, 1.0, "", "positive", strength_as=how
     ).args
     found = sample(small, hooked)
     assert torch.isfinite(found.latent).all()

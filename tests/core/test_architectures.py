@@ -38,9 +38,9 @@ def plain(small):
     return small.predict()
 
 
-def apply(small, adapter, strength=1.0, layers="", on=None):
+def apply(small, adapter, strength=1.0, layers="", on=None, how="blend"):
     on = on or small.patcher
-    return SoftREPAApply.execute(on, adapter, strength, 0.0, 1.0, layers).args[0]
+    return SoftREPAApply.execute(on, adapter, strength, 0.0, 1.0, layers, None, how).args[0]
 
 
 def test_the_table_serves_each_of_them():
@@ -118,8 +118,9 @@ def test_a_strength_near_zero_is_near_the_model(small, adapter, plain):
     assert relative_error(small.predict(apply(small, adapter, 1e-6)), plain) < 1e-5
 
 
-def test_samples_at_different_times_are_those_made_alone(small, adapter):
-    patched = apply(small, adapter, 0.7)
+@pytest.mark.parametrize("how", injection.STRENGTH_AS)
+def test_samples_at_different_times_are_those_made_alone(small, adapter, how):
+    patched = apply(small, adapter, 0.7, how=how)
     x, context = small.x(4), small.context(4)
     together = small.predict(patched, x=x, context=context)
     for sample in range(4):
@@ -197,8 +198,9 @@ def test_other_weight_types(name, dtype):
     adapter = small.adapter()
     plain, found = small.predict(), small.predict(apply(small, adapter))
     assert torch.isfinite(found).all() and relative_error(found, plain) > 1e-3
-    half = small.predict(apply(small, adapter, 0.5))
-    assert relative_error(half, plain) < relative_error(found, plain)
+    for how in injection.STRENGTH_AS:
+        half = small.predict(apply(small, adapter, 0.5, how=how))
+        assert relative_error(half, plain) < relative_error(found, plain)
 
 
 def test_another_model_is_refused_with_both_named(small):
@@ -218,6 +220,19 @@ def test_a_model_that_is_not_served_is_named():
 
     with pytest.raises(AdapterError, match=r"QwenImage21.*Flux\.1.*Qwen-Image"):
         injection.make_application(QwenImage21(), adapters.random_adapter())
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({}, "LongCat-Image"), ({"yak_mlp": True, "txt_norm": True}, "Ovis-Image")],
+)
+def test_relatives_of_flux_are_refused_by_their_own_names(changes, name):
+    """Their network is Flux's, and so is what ComfyUI calls one of them."""
+    small = small_models.build("flux", txt_ids_dims=[1, 2], **changes)
+    if not hasattr(small.patcher.model.diffusion_model.params, "yak_mlp"):
+        pytest.skip("this ComfyUI has no such model")
+    with pytest.raises(AdapterError, match=f"cannot act on {name}, a relative of Flux: use "):
+        apply(small, adapters.random_adapter("flux", 64, 2))
 
 
 def test_newer_cores_are_patched_and_not_hooked():

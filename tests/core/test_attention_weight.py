@@ -12,8 +12,9 @@ import pytest
 import torch
 from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules.mmdit import JointBlock
-from comfyui_softrepa.injection.architectures.mmdit import JointBlockPatch
+from comfyui_softrepa.injection.architectures import anima
 from comfyui_softrepa.injection.attention_weight import WeighedKeys, was_weighed, weigh
+from comfyui_softrepa.injection.joint_block import JointBlockPatch
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.schedule import SoftREPASchedule
 from comfyui_softrepa.softrepa.adapter import PLACEMENTS
@@ -243,16 +244,20 @@ def test_an_attention_that_takes_no_weight_is_blended():
     assert torch.equal(found, expected)
 
 
-WITHOUT_POSITIONS = ("flux", "chroma", "hunyuan_image", "wan", "aura_flow")
-"""Where two equal tokens are two equal keys; others count their positions, or have hooks."""
+WITHOUT_POSITIONS = ("flux", "chroma", "hunyuan_image", "wan", "aura_flow", "lumina", "z_image")
+"""Where two equal tokens are two equal keys; others count their positions, or overwrite padding."""
+
+
+def load(name):
+    if not small_models.there(name):
+        pytest.skip("this ComfyUI has no such model")
+    return small_models.load(name)
 
 
 @pytest.mark.parametrize("name", WITHOUT_POSITIONS)
 @pytest.mark.parametrize("append", [False, True])
-def test_other_networks_with_blocks_to_replace_count_too(name, append):
-    if not small_models.there(name):
-        pytest.skip("this ComfyUI has no such model")
-    small = small_models.load(name)
+def test_other_networks_count_too(name, append):
+    small = load(name)
     adapter = small.adapter(timed=False, scale=2.0)
     if append and "append" not in PLACEMENTS[adapter.architecture]:
         pytest.skip("its tokens have one place")
@@ -264,20 +269,125 @@ def test_other_networks_with_blocks_to_replace_count_too(name, append):
     assert relative_error(found, small.predict(apply(small, adapter))) > 1e-4
 
 
-@pytest.mark.parametrize("name", ["flux2", "qwen_image", "lumina", "anima"])
+@pytest.mark.parametrize("name", small_models.KINDS)
 def test_half_lies_between_everywhere(name):
-    if not small_models.there(name):
-        pytest.skip("this ComfyUI has no such model")
-    small = small_models.load(name)
+    small = load(name)
     adapter = small.adapter(scale=2.0)
     plain, full = small.predict(), small.predict(apply(small, adapter))
     half = small.predict(apply(small, adapter, 0.5))
     whole = (full - plain).norm()
     assert 0.05 * whole < (half - plain).norm() < 0.95 * whole
     assert 0.05 * whole < (half - full).norm() < 0.95 * whole
-    once = name in ("flux2", "qwen_image")
     blend = small.predict(apply(small, adapter, 0.5, how="blend"))
-    assert torch.equal(half, blend) is not once
+    assert not torch.equal(half, blend)
+    assert torch.equal(small.predict(apply(small, adapter, 0.0)), plain)
+    assert torch.equal(full, small.predict(apply(small, adapter, how="blend")))
+    for keyframes, expected in (("0:1, 1:1.0001", full), ("0:0, 1:0.0001", plain)):
+        curve = SoftREPASchedule.execute(keyframes, "step", "").args[0]
+        found = small.predict(apply(small, adapter, schedule=curve))
+        assert relative_error(found, expected) < 1e-5
+
+
+HOOKED = ("lumina", "z_image", "predict2", "anima")
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_a_block_with_hooks_runs_once(name):
+    small = load(name)
+    seen = []
+    handles = [
+        next(module for module in block.modules() if isinstance(module, torch.nn.Linear))
+        .register_forward_hook(lambda *_: seen.append(1))
+        for block in small.blocks
+    ]  # fmt: skip
+    try:
+        small.predict(apply(small, small.adapter(), 0.5))
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert len(seen) == len(small.blocks)
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_a_block_with_hooks_whose_attention_takes_no_weight_is_blended(name):
+    """Another pack has given the layers an attention that is called without the options."""
+    small = load(name)
+    adapter, patcher = small.adapter(), small.patcher.clone()
+    attention = "cross_attn.attn_op" if small.architecture == "anima" else "attention.forward"
+    for index in range(len(small.blocks)):
+        key = f"diffusion_model.{small.kind.blocks}.{index}.{attention}"
+        patcher.add_object_patch(key, without_options(patcher.get_model_object(key)))
+    patcher.patch_model()
+    try:
+        found, expected = (
+            small.predict(apply(small, adapter, 0.5, on=patcher, how=how))
+            for how in ("attention", "blend")
+        )
+    finally:
+        patcher.unpatch_model()
+    assert torch.equal(found, expected)
+
+
+def without_options(function):
+    return lambda *args, **named: function(*args, **{**named, "transformer_options": {}})
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_each_adapter_of_a_block_with_hooks_has_its_own_weight(name):
+    small = load(name)
+    one, other = (small.adapter(timed=False, seed=seed) for seed in (1, 2))
+    full = apply(small, other, on=apply(small, one, 0.5))
+    nearly = apply(small, other, 1 - 1e-6, on=apply(small, one, 0.5))
+    assert relative_error(small.predict(nearly), small.predict(full)) < 1e-5
+    none = apply(small, other, 1e-6, on=apply(small, one, 0.5))
+    assert relative_error(small.predict(none), small.predict(apply(small, one, 0.5))) < 1e-5
+    alone = small.predict(apply(small, other, 0.5))
+    for how in ("attention", "blend"):
+        found = small.predict(apply(small, other, 0.5, on=apply(small, one, 1e-6, how=how)))
+        assert relative_error(found, alone) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["predict2", "anima"])
+@pytest.mark.parametrize("at_end", [False, True])
+def test_tokens_on_padding_count_and_what_they_took_the_place_of(name, at_end):
+    """Against the layer's own answer to a context with each row so many times."""
+    small = load(name)
+    layer, generator = small.blocks[0], torch.Generator().manual_seed(3)
+    picture, text = (
+        torch.randn(1, rows, width, generator=generator)
+        for rows, width in ((6, layer.query_dim), (5, layer.context_dim))
+    )
+    first, second = (torch.randn(1, 2, layer.context_dim, generator=generator) for _ in range(2))
+    padding = torch.zeros(1, 9, layer.context_dim)
+    given = torch.cat((text, padding), dim=1)
+
+    def run(*patches):
+        grown = ((picture, given), {"transformer_options": {}})
+        for patch in patches:
+            grown = patch.grow(*grown)
+        with torch.no_grad():
+            return layer(*grown[0], **grown[1])
+
+    def expected(*rows):
+        """(rows, how often)."""
+        repeated = [part.repeat(1, count, 1) for part, count in rows]
+        with torch.no_grad():
+            return layer(picture, torch.cat(repeated, dim=1))
+
+    def patch(tokens, strength):
+        return anima.ContextPatch(tokens, strength, at_end, in_attention=True)
+
+    rest, kept = padding[:, :7], padding[:, :2]
+    doubled = expected((text, 1), (first, 2), (rest, 1))
+    assert relative_error(run(patch(first, 2.0)), doubled) < 1e-5
+    half = expected((text, 2), (first, 1), (kept, 1), (rest, 2))
+    assert relative_error(run(patch(first, 0.5)), half) < 1e-5
+    for strength in (0.5, torch.tensor(0.5)):
+        both = expected((text, 2), (first, 1), (kept, 1), (second, 4), (padding[:, :5], 2))
+        assert relative_error(run(patch(first, strength), patch(second, 2.0)), both) < 1e-5
+    whole = run(patch(first, 1.0))
+    assert relative_error(run(patch(first, torch.tensor(1.0))), whole) < 1e-6
+    assert relative_error(run(patch(first, torch.tensor(0.0))), expected((given, 1))) < 1e-6
 
 
 def test_below_zero_is_refused(golden):

@@ -68,11 +68,15 @@ def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Model, sampler: 
     assert np.abs(plain - expected).max() > 10
 
 
-@pytest.mark.parametrize(("objective", "weight"), [("softrepa", 2.0), ("agsm", 1.0)])
+@pytest.mark.parametrize(
+    ("objective", "weight", "replay"),
+    [("softrepa", 2.0, None), ("agsm", 1.0, None), ("softrepa", 1.0, 1)],
+)
 def test_its_gradients_are_the_trainers(
-    base: evaluate.Base, model: Model, objective: str, weight: float
+    base: evaluate.Base, model: Model, objective: str, weight: float, replay: int | None
 ):
-    hold_a_step_against_the_trainers(base, model, objective, weight, layers="0,2")
+    flags = {} if replay is None else {"replay": replay}
+    hold_a_step_against_the_trainers(base, model, objective, weight, layers="0,2", **flags)
 
 
 def test_no_prompt_of_the_evaluation_is_trained_on():

@@ -50,7 +50,7 @@ def running(
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
         try:
-            server = Server(f"127.0.0.1:{port}", folder, log)
+            server = Server(f"127.0.0.1:{port}", folder, log, process)
             _wait(server, process)
             yield server
         finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from comfyui_softrepa.tests.install.conftest import git
 
-FOLDERS = {"docs", "evaluation", "example_workflows", "examples", "guidance", "injection",
-           "locales", "nodes", "softrepa", "training", "web"}  # fmt: skip
+FOLDERS = {"docs", "editing", "evaluation", "example_workflows", "examples", "guidance",
+           "injection", "locales", "nodes", "softrepa", "training", "web"}  # fmt: skip
 FILES = {"CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml",
          "requirements.txt"}  # fmt: skip
 DEVELOPMENT = {".ci", ".comfyignore", ".github", ".gitignore", "benchmarks", "demo", "host",

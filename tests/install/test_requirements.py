@@ -11,9 +11,16 @@ import pytest
 import tomllib
 from comfyui_softrepa.tests.install.conftest import ROOT
 
-SHIPPED = ("softrepa", "injection", "guidance", "nodes", "training", "evaluation")
+SHIPPED = ("softrepa", "injection", "editing", "guidance", "nodes", "training", "evaluation")
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
-OPTIONAL = {"torch.utils.tensorboard": "tensorboard", "wandb": "wandb"}
+OPTIONAL = {
+    "torch.utils.tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "pyarrow": "pyarrow",
+    "pyarrow.parquet": "pyarrow",
+    "fsspec": "fsspec",
+    "fsspec.core": "fsspec",
+}
 """Imported where they are installed, by module."""
 
 

@@ -80,7 +80,8 @@ def test_it_leaves_sheet_table_and_verdicts(output: Path):
 
 
 def test_no_prompt_of_the_evaluation_is_in_the_training_folder(output: Path):
-    trained = {file.read_text().strip() for file in (output / "pairs_48").glob("*.txt")}
+    folder = output / "comfyui" / "input" / "softrepa_demo_48"
+    trained = {file.read_text().strip() for file in folder.glob("*.txt")}
     entries = json.loads((output / "results.json").read_text())
     scenes = world.unswept_scenes(PROMPTS)
     assert [entry["prompt"] for entry in entries] == [world.caption(scene) for scene in scenes]

@@ -15,15 +15,24 @@ from comfyui_softrepa.demo.workflows.node_types import CORE
 from PIL import Image
 
 PATHS = sorted(FOLDER.glob("*.json"))
-FILES = {"ckpt_name", "adapter"}
-"""Widgets whose options are the files of a machine."""
-FOLDERS = {"CheckpointLoaderSimple": "checkpoints", "SoftREPALoader": "softrepa"}
-SOURCES = {
-    "CheckpointLoaderSimple": "https://huggingface.co/",
-    "SoftREPALoader": "https://github.com/softrepa/SoftREPA/raw/main/tokens/",
+FOLDERS = {
+    "CheckpointLoaderSimple": ("checkpoints", ["ckpt_name"]),
+    "SoftREPALoader": ("softrepa", ["adapter"]),
+    "UNETLoader": ("diffusion_models", ["unet_name"]),
+    "CLIPLoader": ("text_encoders", ["clip_name"]),
+    "DualCLIPLoader": ("text_encoders", ["clip_name1", "clip_name2"]),
+    "VAELoader": ("vae", ["vae_name"]),
 }
-OF_THE_DEMO = ("softrepa_demo_world", "softrepa_does_it_help")
+"""Loaders: the folder of their files, and the widgets that name them."""
+FILES = {widget for _, widgets in FOLDERS.values() for widget in widgets}
+"""Widgets whose options are the files of a machine."""
+HUB, AUTHORS = "https://huggingface.co/", "https://github.com/softrepa/SoftREPA/raw/main/tokens/"
+TO_BE_TRAINED = ("softrepa_flux1", "softrepa_z_image", "softrepa_anima")
+"""Nobody has published an adapter for these."""
+OF_THE_DEMO = ("softrepa_demo_world", "softrepa_does_it_help", "softrepa_train_your_own")
 """Their files are made, not downloaded."""
+TRAINS = "softrepa_train_your_own"
+"""Makes the adapter that it uses."""
 NOTES = {"Note", "MarkdownNote"}
 AFTER_RUN = {"fixed", "increment", "decrement", "randomize"}
 WIDGETS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool, "COMBO": str}
@@ -58,11 +67,14 @@ def test_there_is_one_for_each_model_and_use():
         "softrepa_sdxl",
         "softrepa_sd15",
         "softrepa_cfg_plus_plus",
+        *TO_BE_TRAINED,
         "softrepa_before_after",
         "softrepa_one_prompt_only",
         "softrepa_schedule_and_blocks",
+        "softrepa_editing",
         "softrepa_demo_world",
         "softrepa_does_it_help",
+        "softrepa_train_your_own",
     }
 
 
@@ -134,7 +146,7 @@ def test_its_inputs_are_those_of_the_schema(workflow, object_info, newer_core):
         if node["type"] in NOTES:
             continue
         schema = _inputs(object_info[node["type"]])
-        widgets = [name for name in schema if schema[name][0] in WIDGETS]
+        widgets = [name for name in schema if _is_widget(*schema[name])]
         sockets = [name for name in schema if name not in widgets]
         assert [put["name"] for put in node["inputs"]] == sockets + widgets
         assert [put["name"] for put in node["inputs"] if "widget" in put] == widgets
@@ -155,7 +167,7 @@ def test_every_widget_has_a_value_that_the_schema_allows(workflow, object_info):
         schema = _inputs(object_info[node["type"]])
         values = list(node.get("widgets_values", []))
         for name, (kind, options) in schema.items():
-            if kind not in WIDGETS:
+            if not _is_widget(kind, options):
                 continue
             value = values.pop(0)
             _check(f"{node['type']}.{name}", name, kind, options, value)
@@ -177,20 +189,39 @@ def test_required_inputs_are_connected(workflow, object_info):
 def test_every_file_but_the_demo_s_has_an_address_and_a_folder(path, workflow):
     """As the front-end's list of missing models reads them: by the widget's own value."""
     loaders = [node for node in workflow["nodes"] if node["type"] in FOLDERS]
-    assert {node["type"] for node in loaders} == set(FOLDERS)
+    kinds = {node["type"] for node in loaders}
+    assert ("SoftREPALoader" in kinds) == (path.stem != TRAINS) and kinds - {"SoftREPALoader"}
     for node in loaders:
         models = node["properties"].get("models", [])
-        if path.stem in (
-            "softrepa_demo_world",
-            "softrepa_does_it_help",
-        ):  # their files are made, not downloaded
-            assert not models
+        adapter = node["type"] == "SoftREPALoader"
+        if path.stem in OF_THE_DEMO or (adapter and path.stem in TO_BE_TRAINED):
+            assert not models  # they are made, not downloaded
             continue
-        (model,) = models
-        assert model["name"] == node["widgets_values"][0]
-        assert model["directory"] == FOLDERS[node["type"]]
-        assert model["url"].startswith(SOURCES[node["type"]])
-        assert model["url"].rpartition("/")[2] == model["name"].rpartition("/")[2]
+        folder, widgets = FOLDERS[node["type"]]
+        assert [model["name"] for model in models] == node["widgets_values"][: len(widgets)]
+        for model in models:
+            assert model["directory"] == folder
+            assert model["url"].startswith(AUTHORS if adapter else HUB)
+            assert model["url"].rpartition("/")[2] == model["name"].rpartition("/")[2]
+
+
+def test_where_no_adapter_can_be_had_the_note_says_so_and_how_to_train_one(path, workflow):
+    (note,) = (
+        node["widgets_values"][0]
+        for node in workflow["nodes"]
+        if node["type"] in NOTES and node.get("title") == "Files"
+    )
+    assert ("has to be trained first" in note) == (path.stem in TO_BE_TRAINED)
+    if path.stem not in TO_BE_TRAINED:
+        return
+    command = note.partition("```")[2].partition("```")[0].replace("\\\n", " ").split()
+    flags = list(zip(command[2::2], command[3::2], strict=True))
+    named = [value for flag, value in flags if flag in ("--model", "--text-encoder", "--vae")]
+    loaders = [node for node in workflow["nodes"] if node["type"] in FOLDERS]
+    *files, adapter = (
+        name for node in loaders for name in node["widgets_values"][: len(FOLDERS[node["type"]][1])]
+    )
+    assert named == files and dict(flags)["--output"] == adapter
 
 
 def test_its_notes_lead_to_the_same_adapter(workflow):
@@ -213,6 +244,10 @@ def _inputs(info: Json) -> dict[str, tuple[str, Json]]:
             else:
                 result[name] = (entry[0], options)
     return result
+
+
+def _is_widget(kind: str, options: Json) -> bool:
+    return kind in WIDGETS and not options.get("forceInput")
 
 
 def _outputs(info: Json) -> list[str]:

@@ -41,6 +41,7 @@ def batch(golden: golden_models.Golden, size: int, lengths: tuple[int, ...] = (7
                 lengths[i % len(lengths)], golden.context.shape[2], generator=generator
             ),
             pooled=None if pooled is None else torch.randn(pooled, generator=generator),
+            more={},
         )
         for i in range(size)
     ]

@@ -55,6 +55,8 @@ def flags(sd3: Path, pictures: Path, shared_cache: Path) -> Callable[..., list[s
             "val-fraction": 0.25,
             "temperature": 0.3,
         }
+        if any(flag.startswith("--data=") for flag in more):
+            del named["data"]  # several add up
         return [*(f"--{name}={value}" for name, value in named.items()), "--normalise", *more]
 
     return build

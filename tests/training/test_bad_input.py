@@ -69,7 +69,6 @@ def test_a_bad_flag_waits_for_nothing(refused, too_early, flag: str, word: str) 
 
 def test_a_bad_flag_for_a_u_net_waits_for_nothing(refused, too_early, sd15_checkpoint) -> None:
     sd15 = f"--checkpoint={sd15_checkpoint}"
-    assert "--checkpointing" in refused(sd15, "--checkpointing")
     assert "--placement" in refused(sd15, "--placement=prepend")
     assert "--per-block" in refused(sd15, "--layers=input.1,input.3")
 

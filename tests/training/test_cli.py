@@ -45,7 +45,7 @@ def test_config_file_holds_any_flag_and_the_command_line_wins(tmp_path) -> None:
     assert (settings.checkpoint, settings.batch_size) == ("a.safetensors", 4)
     assert settings.learning_rate == 0.01 and settings.hyperparameters["normalise"] is True
     assert not settings.tensorboard
-    assert settings.data == tmp_path / "pictures"
+    assert settings.data == (tmp_path / "pictures",)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,18 @@ def test_flags_that_may_be_repeated(tmp_path) -> None:
     assert settings.extra_model_paths_config == (tmp_path / "a.yaml",)
     settings = command_line.read_settings([*NEEDED, f"--config={config}", "--text-encoder", "t5"])
     assert settings.text_encoder == ("t5",)
+
+
+def test_several_folders_with_weights(tmp_path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("checkpoint = 'c'\ndata = ['one', 'C:/two']\ndata-weight = [1, 2.5]\n")
+    settings = command_line.read_settings([f"--config={config}"])
+    assert settings.data == (tmp_path / "one", tmp_path / "C:/two")
+    assert settings.data_weight == (1.0, 2.5) and settings.decisive()["data_weight"] == [1.0, 2.5]
+    with pytest.raises(BadInput, match=r"--data-weight is given 2 times and --data 1 times"):
+        command_line.read_settings([f"--config={config}", "--data=three"])
+    again = command_line.read_settings([f"--config={config}", "--data=three", "--data-weight=1"])
+    assert (again.data, again.data_weight) == ((Path("three"),), (1.0,))
 
 
 def test_a_model_in_place_of_a_checkpoint() -> None:

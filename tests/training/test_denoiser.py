@@ -84,7 +84,7 @@ def test_uniform_levels_are_the_networks_own_timesteps(monkeypatch) -> None:
     assert torch.equal(plain.sigmas, made.sigmas)
 
 
-@pytest.mark.parametrize("kind", [ModelType.V_PREDICTION_EDM, ModelType.FLUX, ModelType.EDM])
+@pytest.mark.parametrize("kind", [ModelType.V_PREDICTION_EDM, ModelType.EDM])
 def test_other_models_are_refused_in_one_sentence(kind, monkeypatch) -> None:
     with pytest.raises(BadInput, match=r"predicts at which timesteps: use .*\.$"):
         denoiser(kind, torch.zeros(1), monkeypatch)
@@ -99,7 +99,7 @@ def test_inpainting_models_are_refused(monkeypatch) -> None:
 def test_sdxl_is_told_the_size_of_the_picture() -> None:
     golden = golden_models.load("sdxl_110")
     made = Denoiser(golden.patcher)
-    text = SimpleNamespace(context=torch.zeros(77, 2048), pooled=torch.ones(1280))
+    text = SimpleNamespace(context=torch.zeros(77, 2048), pooled=torch.ones(1280), more={})
     y = made.conditions([text], torch.zeros(1, 4, 8, 16)).entries[0]["y"]
     embedder = golden.patcher.model.embedder
     sizes = [embedder(torch.tensor([number]))[0] for number in (64.0, 128.0, 0.0, 0.0, 64.0, 128.0)]

@@ -12,9 +12,9 @@ from comfyui_softrepa.injection import apply, make_application, model_options
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.tests.training.all_at_once import at_once, batch, soft_tokens
 from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.training.model.joint_blocks import training_options
+from comfyui_softrepa.training.model.graph.options import training_options
 from comfyui_softrepa.training.model.soft_tokens import SoftTokens
-from comfyui_softrepa.training.objectives import AGSM, SoftREPA
+from comfyui_softrepa.training.objectives import AGSM, DPO, SoftREPA
 from comfyui_softrepa.training.step.engine import Engine, prepare
 
 OBJECTIVES = {
@@ -63,6 +63,45 @@ def test_gradient_equals_that_of_all_at_once(
     for key in expected:
         assert expected[key].norm() > 0
         assert golden_models.relative_error(found[key], expected[key]) < 1e-5
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3, 8])
+def test_dpo_equals_that_of_all_at_once(micro_batch: int) -> None:
+    """Three better and three worse pictures, two of the captions equal, in one graph."""
+    golden = loaded("sd3_d2l2_128")
+    objective, denoiser = DPO(beta=30.0), Denoiser(golden.patcher)
+    live = soft_tokens(golden, 1)
+    given, latents, texts = batch(golden, 6)
+    captions = (0, 1, 0)
+    given = replace(
+        given,
+        images=(0, 1, 2),
+        captions=given.captions[:2],
+        candidates=tuple((caption, caption) for caption in captions),
+        worse=(3, 4, 5),
+    )
+    task = prepare(denoiser, given, latents, texts[:2])
+    conditions = task.conditions.take([*captions, *captions])
+    options = model_options(make_application(denoiser.model, live.adapter))
+    u, x, sigma = task.noisy.target, task.noisy.x, task.noisy.sigma
+    p = denoiser.predict(x, sigma, conditions, options)
+    with torch.no_grad():
+        bare = denoiser.predict(x, sigma, conditions, {})
+    gained = ((p - u).square() - (bare - u).square()).mean(dim=(1, 2, 3))
+    apart = gained[:3] - gained[3:]
+    loss = -torch.nn.functional.logsigmoid(-15.0 * apart).mean()
+    expected = torch.autograd.grad(loss, list(live.tensors.values()))
+    loss = float(loss.detach())
+
+    engine = Engine(denoiser, objective, micro_batch, training_options(denoiser.model, False))
+    found, outcome = gradients(engine, task, live, None)
+    judged = engine.evaluate(task, live, None, range(3))
+    for one in (outcome, judged):
+        assert float(one.loss) == pytest.approx(loss, rel=1e-5)
+        assert float(one.hits) == float((apart < 0).sum())
+    for key, tensor in zip(live.tensors, expected, strict=True):
+        assert tensor.norm() > 0
+        assert golden_models.relative_error(found[key], tensor) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["softrepa", "agsm"])

@@ -172,8 +172,11 @@ def test_memory_that_runs_out_halves_the_micro_batch(train, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("more", "helps"),
     [
-        (("--micro-batch=4",), "--micro-batch 2 (half the activations) or --checkpointing (about"),
-        (("--micro-batch=1",), "--checkpointing (about a tenth of the activations)"),
+        (
+            ("--micro-batch=4",),
+            "--micro-batch 2 (half the activations) or --checkpointing (a third",
+        ),
+        (("--micro-batch=1",), "--checkpointing (a third of the activations or less)"),
         (("--checkpointing",), "close other programs"),
     ],
 )
@@ -188,7 +191,7 @@ def test_memory_that_cannot_suffice(train, tmp_path, monkeypatch, capsys, more, 
 
 
 def test_what_less_resolution_takes() -> None:
-    unet = memory.Remedies(auto=True, checkpointing=None, resolution=1024)
+    unet = memory.Remedies(auto=True, checkpointing=True, resolution=1024)
     assert unet.advice(1, 0) == "start again with --resolution 768 (56% of the activations)"
     assert "start anew with --resolution 768 (56% of the activations)" in unet.advice(2, 50)
 

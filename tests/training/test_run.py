@@ -168,6 +168,24 @@ def test_rare_shapes_are_cropped_said_and_resumed_in_the_same_bytes(
     assert_same(whole, broken)
 
 
+def test_varied_captions_and_weighted_folders_resume_in_the_same_bytes(train, tmp_path) -> None:
+    flags = ["--caption-dropout=0.3", "--caption-shuffle", "--shuffle-orders=3", "--keep-tags=1"]
+    for name, colours in (("one", conftest.COLOURS[:5]), ("two", conftest.COLOURS[5:])):
+        (tmp_path / name).mkdir()
+        conftest.write_pictures(tmp_path / name, colours)
+        for path in (tmp_path / name).glob("*.txt"):
+            path.write_text(f"{path.read_text().strip()}, on grey, flat, small")
+        flags += [f"--data={tmp_path / name}", f"--data-weight={len(colours)}"]
+    flags += ["--hard-share=0.5", f"--cache={tmp_path / 'cache'}", "--save-average"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    assert train(whole, *flags) == 0
+    assert train(broken, *flags, "--steps=4") == 0
+    assert train(broken, *flags, "--resume") == 0
+    assert_same(whole, broken)
+    assert train(broken, *flags, "--resume", "--steps=9", "--caption-dropout=0") == 2
+
+
 def assert_same(first, second) -> None:
     """Equal bytes of everything that carries no times."""
     for name in ("adapter.safetensors", "adapter.best.safetensors", "adapter.state"):
@@ -184,6 +202,21 @@ def test_a_finished_run_can_be_taken_further(train, tmp_path) -> None:
     assert train(tmp_path / "a", "--steps=4", "--resume") == 0
     assert train(tmp_path / "b", "--steps=4") == 0
     assert_same(tmp_path / "a", tmp_path / "b")
+
+
+def test_dry_run_tells_how_often_each_folder_is_shown(train, tmp_path, capsys) -> None:
+    flags = ["--caption-dropout=0.25", "--caption-shuffle", "--dry-run", "--val-fraction=0"]
+    for name, colours in (("one", conftest.COLOURS[:4]), ("two", conftest.COLOURS[4:])):
+        (tmp_path / name).mkdir()
+        conftest.write_pictures(tmp_path / name, colours)
+        flags.append(f"--data={tmp_path / name}")
+    (tmp_path / "two" / "0.txt").write_text("a, b, c")
+    flags += ["--data-weight=1", "--data-weight=3", "--batch-size=2", "--steps=400"]
+    assert train(tmp_path, *flags) == 0
+    said = capsys.readouterr().out
+    assert f"  {tmp_path / 'two'}: 4 to train on, weight 3, 75.0% of what is shown" in said
+    assert "each 150.0 times" in said and "own captions left out: 25.0%" in said
+    assert "orders of tags: 11 of 8 captions" in said
 
 
 def test_dry_run_says_what_it_would_take_and_writes_no_adapter(train, tmp_path, capsys) -> None:

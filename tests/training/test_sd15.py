@@ -65,3 +65,16 @@ def test_tokens_per_block(sd15_checkpoint, train, tmp_path) -> None:
     rows = adapter.tokens[0]
     assert float((rows[0] - rows[1]).abs().mean()) > 1e-3
     assert not torch.equal(adapter.tokens[0], adapter.tokens[1])
+
+
+def test_checkpointing_trains_the_same_tokens(sd15_checkpoint, train, tmp_path) -> None:
+    shared = [f"--checkpoint={sd15_checkpoint}", f"--cache={tmp_path / 'cache'}", "--steps=1"]
+    shared += ["--resolution=64", "--batch-size=2", "--val-fraction=0", "--no-tensorboard"]
+    adapters = []
+    for more in ([], ["--checkpointing"]):
+        folder = tmp_path / f"run{len(adapters)}"
+        folder.mkdir()
+        assert train(folder, *shared, *more) == 0
+        adapters.append(files.read(folder / "adapter.safetensors"))
+    assert torch.equal(adapters[0].tokens, adapters[1].tokens)
+    assert torch.equal(adapters[0].offsets, adapters[1].offsets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,9 +17,11 @@ from tqdm import tqdm
 from ..data import Framing, Pair
 from ..errors import BadInput
 from . import compact, keys, shards
+from .catalog import Catalog, another_model
 from .encoding import Encoder, Text
+from .places import Places
 from .progress import progress
-from .reading import Cache, distinct, index
+from .reading import Cache, distinct, lacking, lacking_images, texts
 
 SHARD_ENTRIES = 128
 """At most this many entries are lost in a kill. SD3's texts make shards of 120 MB."""
@@ -48,39 +51,40 @@ def build(
 
     `images` are the pairs' keys as `keys.of_images` gives them, where they are known already.
     Every distinct caption is embedded once: the pairs', their negatives and the `further` ones.
-    Shards are checked against their hashes first; a damaged one is deleted with a notice and
-    computed again. Entry i of what is needed belongs to rank i % world_size; all ranks share the
-    folder, and `barrier` waits for all of them. The encoder is released at the end.
+    Shards that no earlier start has seen as they are now are checked against their hashes first; a
+    damaged one is deleted with a notice and computed again. Entry i of what is missing belongs to
+    rank i % world_size; all ranks share the folder, and `barrier` waits for all of them. The
+    encoder is released at the end.
 
     Raises BadInput where the folder holds another model's cache, cannot be written or has too
     little room, where an image can no longer be decoded, or an encoder gives NaN.
     """
     _make(folder)
     images = keys.of_images(pairs, framing) if images is None else images
-    index(folder, encoder.identity)  # refuses another model's cache before anything is touched
+    catalog = Catalog(folder)
+    unknown = catalog.refresh()
+    # Another model's cache is refused before anything is touched.
+    catalog.check(encoder.identity)
+    _refuse_others(unknown, encoder.identity)
+    barrier()  # no rank may write while another looks what is there
     if rank == 0:
         shards.sweep(folder)
-    _discard_damaged(shards.paths(folder)[rank::world_size])
+    catalog.take(_sound(unknown[rank::world_size]))
     barrier()
-    present = index(folder, encoder.identity)
-
-    by_key = dict(zip(images, pairs, strict=True))
-    pictures = [key for key in list(by_key)[rank::world_size] if ("latents", key) not in present]
-    captions = [
-        caption
-        for caption in distinct(pairs, further)[rank::world_size]
-        if ("texts", keys.of_caption(caption)) not in present
-    ]
+    places = _present(catalog)
+    missing = lacking_images(images, places["latents"])[rank::world_size]
+    captions = list(lacking(texts(pairs, further), places["texts"]))[rank::world_size]
     barrier()  # no rank may look at what is present once another has begun to write
 
-    writer = _Writer(folder, encoder, shard_entries, quiet=rank != 0)
-    paths = [by_key[key].image for key in pictures]
+    writer = _Writer(catalog, encoder, shard_entries, quiet=rank != 0)
+    pictures = [images[at] for at in missing]
+    paths = [pairs[at].image for at in missing]
     writer.write("latents", zip(pictures, _latents(paths, encoder, framing), strict=True), paths)
     embedded = zip(map(keys.of_caption, captions), _embeddings(captions, encoder), strict=True)
     writer.write("texts", embedded, captions)
     encoder.release()
     barrier()
-    return Cache(folder, encoder.identity, pairs, images, further)
+    return Cache(_present(catalog), encoder.identity, pairs, images, further)
 
 
 def expected_bytes(
@@ -98,8 +102,9 @@ def expected_bytes(
 class _Writer:
     """Gathers entries into shards and writes each as soon as it is full."""
 
-    def __init__(self, folder: Path, encoder: Encoder, entries: int, quiet: bool) -> None:
-        self.folder, self.encoder, self.entries, self.quiet = folder, encoder, entries, quiet
+    def __init__(self, catalog: Catalog, encoder: Encoder, entries: int, quiet: bool) -> None:
+        self.folder, self.catalog = catalog.folder, catalog
+        self.encoder, self.entries, self.quiet = encoder, entries, quiet
 
     def write(self, kind: str, entries: Iterable[tuple[str, Entry]], all_: Sequence) -> None:
         gathered: dict[str, Entry] = {}
@@ -123,7 +128,8 @@ class _Writer:
             for name, tensor in entry[1].items()
         }
         encoder = self.encoder
-        shards.write(self.folder, kind, encoder.identity, encoder.name, about, tensors)
+        made = shards.write(self.folder, kind, encoder.identity, encoder.name, about, tensors)
+        self.catalog.take([made])
         gathered.clear()
 
 
@@ -177,6 +183,7 @@ def _embedding(caption: str, text: Text, encoder: Encoder) -> Entry:
         }
         if text.pooled is not None:
             tensors[".pooled"] = compact.halved(text.pooled.float().cpu())
+        tensors |= {f".more.{name}": _stored(tensor.cpu()) for name, tensor in text.more.items()}
     except ValueError:
         raise BadInput(
             f'The text encoder of {encoder.name} gives NaN for "{caption}"; use an '
@@ -186,8 +193,14 @@ def _embedding(caption: str, text: Text, encoder: Encoder) -> Entry:
         "shape": list(context.shape),
         "segments": [list(part) for part in parts],
         "pooled": text.pooled is not None,
+        "more": sorted(text.more),
     }
     return about, tensors
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """Numbers of words and masks as they are."""
+    return compact.halved(tensor) if tensor.is_floating_point() else tensor.contiguous()
 
 
 def _size(entry: Entry) -> int:
@@ -204,10 +217,30 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _discard_damaged(paths: Sequence[Path]) -> None:
+def _refuse_others(paths: Sequence[Path], model: str) -> None:
+    """Raises BadInput where a shard comes from another model; one that is damaged is none."""
+    for path in paths:
+        with contextlib.suppress(shards.Damaged):
+            shard = shards.read(path)
+            if shard.model != model:
+                raise another_model(path.parent, shard.model_name)
+
+
+def _present(catalog: Catalog) -> dict[str, Places]:
+    """What the folder holds, of all ranks, whose notes are not there where none can be made."""
+    for path in catalog.refresh():
+        with contextlib.suppress(shards.Damaged):
+            catalog.take([shards.read(path)])
+    return catalog.places()
+
+
+def _sound(paths: Sequence[Path]) -> Iterator[shards.Shard]:
+    """The shards that are what was written; damaged ones are deleted."""
     for path in paths:
         try:
-            shards.verify(shards.read(path))
+            shard = shards.read(path)
+            shards.verify(shard)
+            yield shard
         except shards.Damaged:
             tqdm.write(f"{path} is damaged and will be computed again.", file=sys.stderr)
             path.unlink(missing_ok=True)

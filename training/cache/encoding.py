@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -11,10 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Text:
-    """An embedded caption: `context` (n, D) float32, `pooled` (P,) float32 or None."""
+    """An embedded caption: `context` (n, D) float32, `pooled` (P,) float32 or None, `more` of what
+    ComfyUI's conditioning holds (masks, numbers of words), by name."""
 
     context: Tensor
     pooled: Tensor | None = None
+    more: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Encoder(Protocol):
@@ -27,7 +29,7 @@ class Encoder(Protocol):
     name: str
 
     def latents(self, images: Tensor) -> Tensor:
-        """(B, H, W, 3), 0 to 1, to (B, C, h, w) as the denoiser sees them."""
+        """(B, H, W, 3), 0 to 1, to (B, C, ..., h, w) as the denoiser sees them."""
 
     def texts(self, captions: Sequence[str]) -> list[Text]:
         """Each caption embedded as a CLIPTextEncode node does it."""

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from ..data import Framing, Pair
 from ..data.known import Known
+from ..data.pairs import texts_of
 from ..errors import BadInput
+from .places import KEY
 
 
 def of_caption(caption: str) -> str:
     """The key of a caption's embedding."""
-    return hashlib.sha256(f"{caption}{_reading(caption)}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{caption}{_reading(caption)}".encode()).hexdigest()[: 2 * KEY]
 
 
 def _reading(caption: str) -> str:
@@ -20,28 +22,46 @@ def _reading(caption: str) -> str:
     return "\0letters" if "(" in caption or ")" in caption else ""
 
 
-def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = None) -> list[str]:
+class Keys(Sequence[str]):
+    """Keys in hexadecimal, 16 bytes each. packed: all of them, one after the other."""
+
+    def __init__(self, packed: bytes) -> None:
+        self.packed = packed
+
+    def __len__(self) -> int:
+        return len(self.packed) // KEY
+
+    def __getitem__(self, at: int) -> str:
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        return self.packed[KEY * at : KEY * (at + 1)].hex()
+
+
+def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = None) -> Keys:
     """The keys of the images' latents at this framing, from the files' contents.
 
     known: what earlier starts have hashed. Raises BadInput where a file is gone.
     """
-    images = [pair.image for pair in pairs]
+    lacking = [pair.image for pair in pairs if pair.sha256 is None]
     try:
-        hashes = (known or Known()).hashes(images)
+        hashes = (known or Known()).hashes(lacking) if lacking else {}
     except OSError as error:
         raise BadInput(
             f"{error.filename} can no longer be read ({error.strerror}); run again."
         ) from error
-    named = (f"{hashes[image]} {framing.name(image)}" for image in images)
-    return [hashlib.sha256(name.encode()).hexdigest()[:32] for name in named]
+    made = bytearray()
+    for pair in pairs:
+        name = f"{pair.sha256 or hashes[pair.image]} {framing.name(pair.image)}"
+        made += hashlib.sha256(name.encode()).digest()[:KEY]
+    return Keys(bytes(made))
 
 
 def of_run(model: str, pairs: Sequence[Pair], images: Sequence[str], further: Sequence[str]) -> str:
     """One hash of the model, the images at their framing, and all captions, in order."""
     hashed = hashlib.sha256(model.encode())
-    for pair, key in zip(pairs, images, strict=True):
-        hashed.update(repr((key, pair.captions, pair.negatives)).encode())
-        hashed.update("".join(map(_reading, (*pair.captions, *pair.negatives))).encode())
+    for (captions, negatives), key in zip(texts_of(pairs), images, strict=True):
+        hashed.update(repr((key, captions, negatives)).encode())
+        hashed.update("".join(map(_reading, (*captions, *negatives))).encode())
     hashed.update(repr(tuple(further)).encode())
     hashed.update("".join(map(_reading, further)).encode())
     return hashed.hexdigest()

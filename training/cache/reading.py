@@ -3,53 +3,64 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..data import Pair
+from ..data.pairs import texts_of
 from ..errors import BadInput
 from . import compact, keys, shards
 from .encoding import Text
+from .places import Places, packed
 
 _OPEN_SHARDS = 64
+_CONTENTS = 256
+"""Shards whose contents lists are kept in memory, of 50 to 100 KB each."""
+_TOGETHER = 1 << 16
+"""Captions whose keys are looked up at once."""
 
 
 class Cache:
     """Latents and embeddings of a list of pairs, read from the shards as they are asked for.
 
-    `identity` is a hash of the model, the images at their framing and all captions: equal for runs
-    that see the same data. Every tensor is checked against its hash when it is first read.
-    Raises BadInput where an entry is missing.
+    Every tensor is checked against its hash when it is first read. Raises BadInput where an entry
+    is missing.
     """
 
     def __init__(
         self,
-        folder: Path,
+        places: Mapping[str, Places],
         model: str,
         pairs: Sequence[Pair],
         images: Sequence[str],
         further: Sequence[str] = (),
     ) -> None:
-        """`images` are the pairs' keys as `keys.of_images` gives them, `model` the encoder's hash;
-        `further` are captions of no pair that are embedded too."""
-        self.identity = keys.of_run(model, pairs, images, further)
-        self.folder = folder
-        self._pairs = tuple(pairs)
-        self._images = tuple(images)
-        self._places = index(folder, model)
-        self._checked: set[int] = set()
+        """`places` by kind, as a `Catalog` gives them. `images` are the pairs' keys as
+        `keys.of_images` gives them, `model` the encoder's hash; `further` are captions of no pair
+        that are embedded too."""
+        self._model, self._pairs, self._images, self._further = model, pairs, images, further
+        self._places = places
+        self._at = places["latents"].find(_bytes(images))
+        self._checked = {kind: np.zeros(len(each), dtype=bool) for kind, each in places.items()}
         self._open = functools.lru_cache(_OPEN_SHARDS)(_open)
-        wanted = [("latents", key) for key in images]
-        wanted += [("texts", keys.of_caption(caption)) for caption in distinct(pairs, further)]
-        missing = sum(place not in self._places for place in wanted)
+        self._contents = functools.lru_cache(_CONTENTS)(shards.read)
+        missing = int((self._at < 0).sum())
+        missing += sum(1 for _ in lacking(texts(pairs, further), places["texts"]))
         if missing:
             raise BadInput(
-                f"{missing} of {len(wanted)} entries are not in the cache {folder}; run again to "
-                "have them computed."
+                f"{missing} entries are not in the cache; run again to have them computed."
             )
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash of the model, the images at their framing and all captions: equal for runs that
+        see the same data."""
+        return keys.of_run(self._model, self._pairs, self._images, self._further)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -68,70 +79,106 @@ class Cache:
 
     def shape(self, index: int) -> tuple[int, int, int]:
         """(C, h, w) of a pair's latent, without reading it."""
-        shard = self._places["latents", self._images[index]]
-        return tuple(shard.entries[self._images[index]]["shape"])
+        return self._places["latents"].shape_of(self._at[index])
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """Of all pairs."""
+        return [self.shape(index) for index in range(len(self))]
 
     def latent(self, index: int) -> Tensor:
         """(C, h, w) float32, as the denoiser sees it."""
-        key = self._images[index]
-        return self._read(self._places["latents", key], key).float()
+        return self._read("latents", self._at[index], [self._images[index]])[0].float()
 
     def text(self, caption: str) -> Text:
         """The embedding of any caption that the cache was built with. Raises KeyError on others."""
         key = keys.of_caption(caption)
-        if ("texts", key) not in self._places:
+        [number] = self._places["texts"].find(packed([key]))
+        if number < 0:
             raise KeyError(f"this caption was not embedded: {caption}")
-        shard = self._places["texts", key]
-        entry = shard.entries[key]
-        parts = [
-            (segment, self._read(shard, f"{key}.{number}"))
-            for number, segment in enumerate(entry["segments"])
-        ]
-        pooled = self._read(shard, f"{key}.pooled").float() if entry["pooled"] else None
-        return Text(compact.restored(entry["shape"], parts), pooled)
-
-    def _read(self, shard: shards.Shard, name: str) -> Tensor:
-        try:
-            tensor = self._open(shard.path).get_tensor(name)
-        except (OSError, SafetensorError):
-            tensor = None
-        known = hash((shard.path, name))  # a million names would take room
-        right = known in self._checked or (
-            tensor is not None and shards.digest(name, tensor) == shard.digests[name]
+        entry = self._shard("texts", number).entries[key]
+        names = [f"{key}.{part}" for part in range(len(entry["segments"]))]
+        names += [f"{key}.pooled"] if entry["pooled"] else []
+        further = entry.get("more", ())
+        tensors = self._read("texts", number, [*names, *(f"{key}.more.{one}" for one in further)])
+        tensors, told = tensors[: len(names)], tensors[len(names) :]
+        pooled = tensors.pop().float() if entry["pooled"] else None
+        return Text(
+            compact.restored(entry["shape"], list(zip(entry["segments"], tensors, strict=True))),
+            pooled,
+            {one: _as_used(tensor) for one, tensor in zip(further, told, strict=True)},
         )
-        if tensor is None or not right:
-            raise BadInput(
-                f"The cache shard {shard.path} has been damaged; run again to recompute it."
-            )
-        self._checked.add(known)
-        return tensor
+
+    def _read(self, kind: str, number: int, names: Sequence[str]) -> list[Tensor]:
+        """An entry's tensors, each checked the first time."""
+        path = self._places[kind].shard_of(number)
+        try:
+            tensors = [self._open(path).get_tensor(name) for name in names]
+        except OSError as error:
+            raise BadInput(f"The cache shard {path} cannot be read ({error}).") from error
+        except SafetensorError:
+            raise _damaged(path) from None
+        if not self._checked[kind][number]:
+            digests = self._shard(kind, number).digests
+            for name, tensor in zip(names, tensors, strict=True):
+                if shards.digest(name, tensor) != digests.get(name):
+                    raise _damaged(path)
+            self._checked[kind][number] = True
+        return tensors
+
+    def _shard(self, kind: str, number: int) -> shards.Shard:
+        path = self._places[kind].shard_of(number)
+        try:
+            return self._contents(path)
+        except shards.Damaged:
+            raise _damaged(path) from None
+
+
+def texts(pairs: Sequence[Pair], further: Sequence[str] = ()) -> Iterator[str]:
+    """Every caption that must be embedded, in order of first appearance, some more than once."""
+    for own, negatives in texts_of(pairs):
+        yield from own
+        yield from negatives
+    yield from further
 
 
 def distinct(pairs: Sequence[Pair], further: Sequence[str] = ()) -> list[str]:
-    """Every caption that must be embedded, once, in order of first appearance."""
-    own = (caption for pair in pairs for caption in (*pair.captions, *pair.negatives))
-    return list(dict.fromkeys([*own, *further]))
+    """The same, each once."""
+    return list(dict.fromkeys(texts(pairs, further)))
 
 
-def index(folder: Path, model: str) -> dict[tuple[str, str], shards.Shard]:
-    """Where each (kind, key) lies. Shards that cannot be read are left out.
+def lacking(captions: Iterator[str], places: Places) -> Iterator[str]:
+    """Those of the captions that lie nowhere yet, each once."""
+    given: set[str] = set()
+    while some := list(islice(captions, _TOGETHER)):
+        found = places.find(packed(map(keys.of_caption, some)))
+        for at in np.flatnonzero(found < 0):
+            if some[at] not in given:
+                given.add(some[at])
+                yield some[at]
 
-    Raises BadInput where a shard comes from another model.
-    """
-    places: dict[tuple[str, str], shards.Shard] = {}
-    for path in shards.paths(folder):
-        try:
-            shard = shards.read(path)
-        except shards.Damaged:
-            continue
-        if shard.model != model:
-            raise BadInput(
-                f"The cache in {folder} was made with another model ({shard.model_name}); delete "
-                "it or name another folder with --cache."
-            )
-        places.update({(shard.kind, key): shard for key in shard.entries})
-    return places
+
+def lacking_images(images: Sequence[str], places: Places) -> list[int]:
+    """Indices of the keys that lie nowhere yet, of equal ones the first."""
+    first = {images[at]: int(at) for at in np.flatnonzero(places.find(_bytes(images)) < 0)[::-1]}
+    return sorted(first.values())
+
+
+def _bytes(images: Sequence[str]) -> bytes:
+    return images.packed if isinstance(images, keys.Keys) else packed(images)
+
+
+def _damaged(path: Path) -> BadInput:
+    """Refusal of a shard that changed since it was found sound; it is made anew at the next start,
+    also where neither its size nor its time tells."""
+    path.unlink(missing_ok=True)
+    return BadInput(f"The cache shard {path} has been damaged; run again to recompute it.")
 
 
 def _open(path: Path):
     return safe_open(path, framework="pt")
+
+
+def _as_used(tensor: Tensor) -> Tensor:
+    """Numbers of words and masks are no fractions."""
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -57,7 +57,7 @@ def write(
     model_name: str,
     entries: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
-) -> Path:
+) -> Shard:
     """Writes a shard, named after its keys. Raises BadInput where the folder cannot take it."""
     about = {
         "format": _FORMAT,
@@ -84,7 +84,8 @@ def write(
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise _unwritable(folder, error) from error
-    return path
+    del about["format"]
+    return Shard(path, **about)
 
 
 def read(path: Path) -> Shard:

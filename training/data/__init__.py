@@ -1,8 +1,21 @@
 """Images with captions: finding them, reading them, and making captions that are nearly right."""
 
 from .buckets import Plan, plan
-from .pairs import Pair, find
+from .comparisons import TrainingSet, alone, compared
+from .folders import find, find_all
+from .pairs import Pair
 from .pictures.framing import Framing
 from .report import Report
 
-__all__ = ["Framing", "Pair", "Plan", "Report", "find", "plan"]
+__all__ = [
+    "Framing",
+    "Pair",
+    "Plan",
+    "Report",
+    "TrainingSet",
+    "alone",
+    "compared",
+    "find",
+    "find_all",
+    "plan",
+]

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
+from ..errors import BadInput
 from .pairs import Pair
 from .pictures.framing import Framing
 from .pictures.images import opened, upright_size
@@ -55,8 +57,12 @@ def plan(
     training: Iterable[int],
     held_out: Iterable[int],
     batch_size: int,
+    follows: Mapping[int, int] = MappingProxyType({}),
 ) -> Plan:
     """The framing with which no picture is left out for its shape.
+
+    follows: pictures framed as others are, by index. Raises BadInput where one is to be framed in
+    two ways.
 
     A bucket with fewer pictures to train on than a batch has gives them to its nearest neighbour,
     the smallest bucket first, until all fill a batch or only one is left; a held-out picture alone
@@ -69,13 +75,22 @@ def plan(
     chosen, all_ = list(nearest), Counter(nearest)
     for indices, least in ((training, batch_size), (held_out, LEAST_HELD_OUT)):
         _merge(chosen, indices, least, all_)
+    for index, other in follows.items():
+        chosen[index] = chosen[other]
+    framed: dict[Path, Size] = {}
+    for pair, size in zip(pairs, chosen, strict=True):
+        if framed.setdefault(pair.image, size) != size:
+            raise BadInput(
+                f"{pair.image} is compared with pictures of different shapes, and cannot be "
+                "cropped to both: give --no-buckets, or leave one of these comparisons out."
+            )
     crops = tuple(
         Crop(pair.image, own, size, _kept(whole, size))
         for pair, whole, own, size in zip(pairs, sizes, nearest, chosen, strict=True)
         if own != size
     )
-    framed = replace(framing, crops={crop.image: crop.size for crop in crops})
-    return Plan(framed, crops, batch_size)
+    framing = replace(framing, crops={crop.image: crop.size for crop in crops})
+    return Plan(framing, crops, batch_size)
 
 
 def _merge(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,8 @@ class Report:
     `sources` counts the images by where their captions stand; `passed_over` names captions that an
     image has besides, in a place that comes later. `notes` are the smaller things, one a line:
     what was read though it was not written as it should be.
-    `others` counts files that are neither pictures nor captions, by suffix.
+    `others` counts files that are neither pictures nor captions, by suffix. `compared`: pictures
+    beside a better one, which are none of the pairs.
     """
 
     pairs: int
@@ -42,6 +45,7 @@ class Report:
     passed_over: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)
+    compared: int = 0
 
     def __str__(self) -> str:
         lines = [f"pairs found: {self.pairs} images with {self.captions} captions"]
@@ -64,9 +68,26 @@ class Report:
         if self.unsupported:
             path, remedy = self.unsupported[0]
             lines.append(f"  the first: {path.name}: {remedy}")
+        if self.compared:
+            lines.append(f"worse pictures beside a better one: {self.compared}")
         if len(self.sources) > 1:
             lines.append(f"images by where their captions stand: {listed(self.sources)}")
         return "\n".join(map(printable, lines))
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {field.name: getattr(self, field.name) for field in fields(self)}, default=os.fspath
+        )
+
+    @classmethod
+    def of_json(cls, text: str) -> Report:
+        """What `as_json` wrote."""
+        told = json.loads(text)
+        told["uncaptioned"] = tuple(map(Path, told["uncaptioned"]))
+        for name in ("unreadable", "unsupported"):
+            told[name] = tuple((Path(path), reason) for path, reason in told[name])
+        told = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
+        return cls(**told)
 
     def show(self) -> None:
         """Prints the lines; what the terminal or the log has no character for is escaped."""

@@ -7,7 +7,7 @@ is told before anything long begins.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,29 +15,10 @@ from typing import Any, Protocol
 from ..data.known import Known
 from ..errors import BadInput
 from ..settings.paths import expanded
+from ..settings.text_encoders import KNOWN_NAMES, OPTIONAL, TEXT_ENCODERS
 from . import comfy_model, headers
-from .design import family
+from .design import distilled, family
 from .model_files import ModelFiles
-
-TEXT_ENCODERS: Mapping[str, tuple[str, ...]] = {
-    "SD1.x": ("clip_l",),
-    "SD2.x": ("clip_h",),
-    "SDXL": ("clip_l", "clip_g"),
-    "SD3": ("clip_l", "clip_g", "t5xxl"),
-}
-"""What each family's texts go through. SD3 does with any of its own, the others need all."""
-
-KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "clip_l": ("clip_l.safetensors",),
-    "clip_g": ("clip_g.safetensors",),
-    "clip_h": ("clip_h.safetensors",),
-    "t5xxl": (
-        "t5xxl_fp16.safetensors",
-        "t5xxl_fp8_e4m3fn_scaled.safetensors",
-        "t5xxl_fp8_e4m3fn.safetensors",
-    ),
-}
-"""The usual files, as their makers publish them for ComfyUI; the first that is there is used."""
 
 
 class Base(Protocol):
@@ -95,7 +76,8 @@ def find(
     where = choice.source.path if vae is None else _named("--vae", vae, "vae", "checkpoints")
     _check_vae(named, where, outline, given=vae is not None)
     files = ModelFiles(own, choice.files(own), None if where == own else where)
-    return Found(files, outline, tuple(choice.notes))
+    notes = (*choice.notes, *distilled(outline, own.name))
+    return Found(files, outline, notes)
 
 
 _TEXT_FOLDERS = ("text_encoders", "checkpoints")
@@ -150,7 +132,7 @@ class _Choice:
             )
 
     def require(self) -> None:
-        missing = self._missing()
+        missing = [kind for kind in self._missing() if kind not in OPTIONAL]
         if not missing or (self.family == "SD3" and self.chosen):
             return
         if self.source.text_encoders and not self.named:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..cache.encoding import Text
-from ..errors import BadInput
 
 TOGETHER = 16
 """Captions in one pass."""
@@ -22,6 +21,9 @@ largest value: rounding in half precision. On a CPU the bits must be equal."""
 
 _WIDTHS = {"l": 768, "g": 1280}
 """Of CLIP-L's and CLIP-G's embeddings, in SD3's context and in its pooled embedding."""
+
+_OF_FLUX = {"l", "t5xxl"}
+"""The encoders of Flux.1, whose context is T5's alone. SD3's tokens are always made for three."""
 
 Tokens = Mapping[str, Sequence[Sequence[tuple[Any, float]]]]
 """What ComfyUI's tokenizers give: for each text encoder, rows of (token, weight)."""
@@ -39,10 +41,7 @@ class Captions:
         """Whether many at a time give what one gives; None until it was tried."""
 
     def embed(self, captions: Sequence[str]) -> list[Text]:
-        """Each caption as the CLIPTextEncode node embeds it, parentheses escaped.
-
-        Raises BadInput where the encoder masks tokens, which training does not support.
-        """
+        """Each caption as the CLIPTextEncode node embeds it, parentheses escaped."""
         tokens = [self._clip.tokenize(caption, disable_weights=True) for caption in captions]
         found: dict[int, Text] = {}
         for group in _alike(tokens):
@@ -65,19 +64,27 @@ class Captions:
 
     def _one(self, tokens: Tokens) -> Text:
         [[context, extra]] = self._clip.encode_from_tokens_scheduled(tokens, show_pbar=False)
-        if extra.get("attention_mask") is not None:
-            # A mask left out would train on other conditioning than sampling uses.
-            raise BadInput(
-                "The text encoder of this checkpoint masks tokens, which training does not "
-                "support; use SD1.5, SDXL or SD3."
-            )
         pooled = extra.get("pooled_output")
-        return Text(context[0].float().cpu(), None if pooled is None else pooled[0].float().cpu())
+        return Text(
+            context[0].float().cpu(),
+            None if pooled is None else pooled[0].float().cpu(),
+            {name: one.cpu() for name, one in extra.items() if _matters(name, one)},
+        )
+
+
+def _matters(name: str, value: Any) -> bool:
+    """Whether a model is told this part of a conditioning beside context and pooled embedding. A
+    mask that leaves nothing out says no more than the context's length does."""
+    if not isinstance(value, Tensor) or name == "pooled_output":
+        return False
+    return name != "attention_mask" or not bool(value.all())
 
 
 def _same(text: Text, alone: Text) -> bool:
     import comfy.model_management
 
+    if text.more or alone.more:
+        return False
     exact = comfy.model_management.text_encoder_device().type == "cpu"
     for one, other in ((text.context, alone.context), (text.pooled, alone.pooled)):
         if one is None or other is None or one.shape != other.shape:
@@ -159,7 +166,9 @@ def _encode(
 
 
 def _context(parts: Mapping[str, Tensor], kinds: set[str]) -> Tensor:
-    """The encoders' contexts as the model is given them: see ComfyUI's SDXL and SD3 encoders."""
+    """The encoders' contexts as the model is given them: see ComfyUI's for SDXL, SD3 and Flux."""
+    if kinds == _OF_FLUX:
+        return parts["t5xxl"]
     if len(kinds) == 1:
         return parts[next(iter(kinds))]
     beside = [parts[key] for key in ("l", "g") if key in parts]
@@ -176,6 +185,8 @@ def _context(parts: Mapping[str, Tensor], kinds: set[str]) -> Tensor:
 
 
 def _pooled(parts: Mapping[str, Tensor | None], kinds: set[str], count: int) -> Tensor | None:
+    if kinds == _OF_FLUX:
+        return parts["l"]
     if len(kinds) == 1:
         return parts[next(iter(kinds))]
     if "t5xxl" not in kinds:

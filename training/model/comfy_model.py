@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ..cache.encoding import Text
 from ..errors import BadInput
+from ..settings.text_encoders import clip_type
 from . import headers
 from .captions import Captions
+from .design import family
 from .model_files import ModelFiles
 
 
@@ -45,8 +47,7 @@ def _load_texts(files: Sequence[tuple[str, Path]], model: Any) -> Any:
     import comfy.sd
 
     parts = [_text_encoder(path, kind) for kind, path in files]
-    sd3 = hasattr(model.model.diffusion_model, "joint_blocks")
-    kind = comfy.sd.CLIPType.SD3 if sd3 else comfy.sd.CLIPType.STABLE_DIFFUSION
+    kind = clip_type(family(model.model))
     return _understood(
         files[0][1],
         lambda: comfy.sd.load_text_encoder_state_dicts(
@@ -148,7 +149,8 @@ class Encoder:
 
     @torch.no_grad()
     def latents(self, images: Tensor) -> Tensor:
-        """(B, H, W, 3) float32, 0 to 1, to (B, C, H/8, W/8) as the denoiser sees them, float32.
+        """(B, H, W, 3) float32, 0 to 1, to latents as the denoiser sees them, float32: (B, C, H/8,
+        W/8), of some models with a dimension of one before the height, or smaller.
 
         Raises BadInput where the files hold no VAE.
         """

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from torch import Tensor
 
 from ...injection.architectures import architecture_of
+from ...injection.architectures.unet import NAME as UNET
 from ...softrepa.adapter import PLACEMENTS
 from ...softrepa.errors import AdapterError
-from ...softrepa.families import describe
 from ...softrepa.layers import choose_layers, parse_layers
 from ..errors import BadInput
 from ..objectives import OBJECTIVES
@@ -25,13 +26,33 @@ def family(model: Any) -> str:
         architecture = architecture_of(model)
     except AdapterError as error:
         raise BadInput(str(error)) from None
-    if architecture.NAME not in ("mmdit", "unet"):
-        found = describe(architecture.NAME, architecture.widths(model)[0])
-        raise BadInput(
-            f"This model is {found}, which adapters can act on but cannot be trained for yet: name "
-            "an SD1.x, SD2.x, SDXL or SD3 model."
+    width = architecture.widths(model)[0]
+    return family_of(architecture.NAME, width, type(model).__name__)
+
+
+def distilled(model: Any, name: str) -> tuple[str, ...]:
+    """A line where this `comfy.model_base.BaseModel`, from a file of this name, seems to be made
+    for few steps or no guidance: such a model is no longer the one that the loss is about."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    told = sorted(words & _DISTILLED)
+    embedded = architecture_of(model).guidance(model) is not None
+    if not told and not embedded and not ("klein" in words and "base" not in words):
+        return ()
+    if embedded and not told:
+        return (
+            f"{name} is told its guidance, so it is distilled: it is trained at guidance 1, and "
+            "an undistilled model of the family, where there is one, trains better",
         )
-    return family_of(architecture.NAME, architecture.widths(model)[0])
+    return (
+        f"{name} seems to be distilled ({', '.join(told) or 'klein without base'}): the base model "
+        "it was made of trains better, and its adapters can be used with both",
+    )
+
+
+_DISTILLED = frozenset(
+    "schnell turbo lightning hyper lcm dmd dmd2 flash distilled distill 4step 8step 4steps "
+    "8steps".split()
+)
 
 
 def placement(settings: Settings, architecture: str) -> str:
@@ -51,12 +72,12 @@ def placement(settings: Settings, architecture: str) -> str:
 def chosen_layers(settings: Settings, model: Any) -> tuple[str, ...]:
     """The blocks to train, by name: one a row of tokens, or groups where a U-Net shares its own.
 
-    The default of an MMDiT is cut to the blocks it has. Raises BadInput.
+    The default of all but U-Nets is cut to the blocks it has. Raises BadInput.
     """
     architecture = architecture_of(model)
     blocks = architecture.blocks(model)
     text = settings.layers or ",".join(blocks)
-    if architecture.NAME == "mmdit" and text == FAMILIES["SD3"].layers:
+    if architecture.NAME != UNET and text == FAMILIES["SD3"].layers:
         text = f"0-{min(4, len(blocks) - 1)}"
     try:
         choices = parse_layers(text)
@@ -65,7 +86,7 @@ def chosen_layers(settings: Settings, model: Any) -> tuple[str, ...]:
         raise BadInput(f"--layers: {error}") from None
     if any(weight != 1.0 for weight in names.values()):
         raise BadInput("--layers takes no weights: those are chosen when the adapter is used.")
-    if architecture.NAME == "mmdit" or settings.per_block:
+    if architecture.NAME != UNET or settings.per_block:
         return tuple(names)
     groups = tuple(choice.group for choice in choices if choice.first is None)
     if len(groups) == len(choices) or len(names) == 1:
@@ -81,7 +102,7 @@ def check(settings: Settings, model: Any) -> None:
     architecture = architecture_of(model)
     chosen_layers(settings, model)
     placement(settings, architecture.NAME)
-    if settings.start == "bos" and architecture.NAME != "unet":
+    if settings.start == "bos" and architecture.NAME != UNET:
         raise BadInput("--start bos is for U-Nets, whose tokens have the text's width: use normal.")
 
 
@@ -95,7 +116,7 @@ def tokens_for(settings: Settings, model: Any, bos: Tensor | None) -> SoftTokens
     layers = chosen_layers(settings, model)
     return initial_tokens(
         banks=OBJECTIVES[settings.objective].BANKS,
-        rows=len(layers) if architecture.NAME == "mmdit" or settings.per_block else 1,
+        rows=len(layers) if architecture.NAME != UNET or settings.per_block else 1,
         tokens=settings.tokens,
         width=width,
         offset_width=architecture.offset_width(model) if settings.time_offsets else None,

@@ -14,12 +14,24 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import BadInput
+from ..settings.text_encoders import DETECTED
 
 _SMALL = 4096
 """Numbers of a tensor up to which its values are read: some tell a model's kind."""
 
 _CHANNELS = ("decoder.conv_in.weight", "taesd_decoder.1.weight", "decoder.1.weight")
 """Where a VAE's shape tells the channels of its latents, as (out, channels, h, w)."""
+
+_NORMALISED = "bn.running_mean"
+"""In Flux.2's VAE, over its latents after four of them were laid into one."""
+_VIDEO, _LATER_VIDEO = (
+    "decoder.middle.0.residual.0.gamma",
+    "decoder.upsamples.0.upsamples.0.residual.2.weight",
+)
+"""In the VAE of Wan, Qwen-Image and Anima, with 16 channels; and in that of Wan 2.2 5B, with 48."""
+
+_T5_WORDS = 100_000
+"""T5's vocabulary has 32 thousand, UMT5's 256 thousand."""
 
 _FIRST = "text_model.embeddings.position_embedding.weight"
 _STANDARD = {"clip_l": (77, 768), "clip_g": (77, 1280), "clip_h": (77, 1024)}
@@ -28,7 +40,7 @@ _STANDARD = {"clip_l": (77, 768), "clip_g": (77, 1280), "clip_h": (77, 1024)}
 
 @dataclass(frozen=True)
 class Contents:
-    """text_encoders: their kinds (clip_l, clip_g, clip_h, t5xxl). latent_channels: of its VAE,
+    """text_encoders: their kinds, of `text_encoders.DETECTED`. latent_channels: of its VAE,
     None without one. checkpoint: whether it holds a diffusion model."""
 
     path: Path
@@ -189,14 +201,11 @@ def _diffusers(tensors: Mapping[str, Tensor]) -> Any:
 def _text_encoder(tensors: Mapping[str, Tensor]) -> str | None:
     import comfy.sd
 
-    kinds = comfy.sd.TEModel
     found = comfy.sd.detect_te_model(_converted(tensors))
-    return {
-        kinds.CLIP_L: "clip_l",
-        kinds.CLIP_G: "clip_g",
-        kinds.CLIP_H: "clip_h",
-        kinds.T5_XXL: "t5xxl",
-    }.get(found)
+    kind = None if found is None else DETECTED.get(found.name)
+    if kind == "t5xxl" and len(tensors.get("shared.weight", ())) > _T5_WORDS:
+        return "umt5xxl"
+    return kind
 
 
 def _converted(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -209,8 +218,14 @@ def _converted(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 
 def _latent_channels(tensors: Mapping[str, Tensor]) -> int | None:
+    def there(name: str) -> Tensor | None:
+        return tensors.get(name, tensors.get(f"first_stage_model.{name}"))
+
+    if (normalised := there(_NORMALISED)) is not None:
+        return len(normalised)
+    if there(_VIDEO) is not None:
+        return 16 if there(_LATER_VIDEO) is None else 48
     for name in _CHANNELS:
-        for key in (name, f"first_stage_model.{name}"):
-            if key in tensors and tensors[key].ndim == 4:
-                return int(tensors[key].shape[1])
+        if (tensor := there(name)) is not None and tensor.ndim == 4:
+            return int(tensor.shape[1])
     return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .agsm import AGSM
+from .dpo import DPO
 from .row import (
     Objective,
     Regression,
@@ -17,12 +18,13 @@ from .row import (
 from .softrepa import SoftREPA
 
 OBJECTIVES: Mapping[str, type[Objective]] = MappingProxyType(
-    {objective.NAME: objective for objective in (SoftREPA, AGSM)}
+    {objective.NAME: objective for objective in (SoftREPA, AGSM, DPO)}
 )
 """By the name that --objective takes."""
 
 __all__ = [
     "AGSM",
+    "DPO",
     "OBJECTIVES",
     "Objective",
     "Regression",

@@ -33,6 +33,7 @@ class AGSM:
     ABOUT: ClassVar[str] = "its successor, which does not over-count (arXiv 2605.30038)"
     BANKS: ClassVar[int] = 2
     SURVEY: ClassVar[Literal["live", "average"]] = "average"
+    COMPARES: ClassVar[Literal["captions", "pictures"]] = "captions"
     APPENDED: ClassVar[bool] = True
     NORMALISED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     BY_FAMILY: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .row import NORMALISE, Regression, Row, hyperparameter, mean_squared_error
+from .row import NORMALISE, Regression, Row, from_errors, hyperparameter, mean_squared_error
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class SoftREPA:
     ABOUT: ClassVar[str] = "contrastive (arXiv 2503.08250)"
     BANKS: ClassVar[int] = 1
     SURVEY: ClassVar[Literal["live", "average"]] = "live"
+    COMPARES: ClassVar[Literal["captions", "pictures"]] = "captions"
     APPENDED: ClassVar[bool] = False
     NORMALISED: ClassVar[Mapping[str, Any]] = MappingProxyType({"temperature": 0.3})
     BY_FAMILY: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
@@ -46,15 +47,9 @@ class SoftREPA:
     scale: float = 4.0
 
     def __call__(self, row: Row) -> Regression:
-        errors = mean_squared_error(row.predictions, row.target[None])
-        # The loss depends on predictions through their errors only, so that the chain rule ends
-        # here: weight_j = d loss / d e_j.
-        with torch.enable_grad():
-            errors = errors.detach().requires_grad_()
-            loss = self.loss(errors) / row.rows
-            (weights,) = torch.autograd.grad(loss, errors)
-        constant = (loss - weights @ errors).detach()
-        return Regression(targets=row.target[None], weights=weights, constant=constant)
+        targets = row.target[None]
+        errors = mean_squared_error(row.predictions, targets)
+        return from_errors(errors, targets, lambda each: self.loss(each) / row.rows)
 
     def loss(self, errors: Tensor) -> Tensor:
         """One row's loss, (), from its errors (n,), the own caption's first."""

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import torch
 
 from .. import cache as caching
 from ..model.denoiser import Denoiser
 from ..model.design import tokens_for
-from ..step.memory import saved_bytes
+from ..step.epochs import Epochs
+from ..step.footprint import bytes_of_prediction
 from ..step.validation import split
 from .prepared import Prepared
+
+_TRIED = 10_000
+"""Batches that are drawn to tell how often pictures are shown."""
 
 
 def report(prepared: Prepared) -> str:
     """A few lines: trainable parameters, pairs, steps, cache size and memory.
 
-    Memory is measured on one prediction, whose activations are then multiplied by the micro-batch.
+    Memory is counted on one prediction and its backward pass, none of which is computed, and then
+    multiplied by the micro-batch.
     """
     settings, encoder = prepared.settings, prepared.encoder
     size = caching.expected_bytes(prepared.pairs, encoder, prepared.framing, prepared.further)
     text = encoder.texts([""])[0]
+    side = prepared.framing.resolution
+    latent = encoder.latents(torch.zeros(1, side, side, 3))
     encoder.release()
-    denoiser = Denoiser(prepared.patcher, settings.precision)
+    denoiser = Denoiser(prepared.patcher, settings.precision, room=prepared.room)
     live = tokens_for(settings, denoiser.model, text.context[0])
     live = live.copy(denoiser.device, trainable=True)
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())
     weight = settings.train_weight
-    held = saved_bytes(denoiser, live, _latent(prepared), text, settings.checkpointing, weight)
-    training, held_out = split(len(prepared.pairs), settings.val_fraction, settings.seed)
+    held = bytes_of_prediction(denoiser, live, latent, text, settings.checkpointing, weight)
+    training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
     memory = weights + held * settings.micro_batch
     blocks = ", ".join(live.adapter.layers)
     return "\n".join(
@@ -38,14 +48,51 @@ def report(prepared: Prepared) -> str:
             f"pairs: {len(training)} to train on, {len(held_out)} held out",
             f"steps: {settings.steps} of {settings.batch_size} images, "
             f"{settings.steps * settings.batch_size / max(1, len(training)):.1f} times the data",
+            *_shown(prepared, training),
+            *_varied(prepared),
             f"cache: {size / 1e6:.1f} MB, {size / len(prepared.pairs) / 1e6:.3f} MB a pair",
             f"memory: about {memory / 1e9:.2f} GB on {denoiser.device} ({weights / 1e9:.2f} "
-            f"weights + {settings.micro_batch} x {held / 1e9:.3f} activations)",
+            f"weights + {settings.micro_batch} x {held / 1e9:.3f} a prediction)",
         )
     )
 
 
-def _latent(prepared: Prepared) -> torch.Tensor:
-    channels = prepared.patcher.model.latent_format.latent_channels
-    side = prepared.framing.resolution // 8
-    return torch.zeros(1, channels, side, side)
+def _shown(prepared: Prepared, training: Sequence[int]) -> list[str]:
+    """How often the pictures of each folder are shown, where there are several."""
+    settings, pairs = prepared.settings, prepared.pairs
+    if len(settings.data) == 1:
+        return []
+    framing = prepared.framing
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index in training:
+        pair = pairs[index]
+        shape = framing.crops.get(pair.image) or framing.size(*pair.size)
+        groups.setdefault(shape, []).append(index)
+    epochs = Epochs(groups, settings.batch_size, settings.seed, prepared.weights)
+    batches = settings.steps * settings.accumulate
+    tried = min(batches, _TRIED)
+    times = Counter(image for step in range(tried) for image in epochs[step])
+    lines = []
+    for at, folder in enumerate(settings.data):
+        own = [index for index in training if prepared.training_set.given(index) == at]
+        shown = sum(times[index] for index in own)
+        weight = f", weight {settings.data_weight[at]:g}" if settings.data_weight else ""
+        lines.append(
+            f"  {folder}: {len(own)} to train on{weight}, {shown / times.total():.1%} of what is "
+            f"shown, each {shown / max(1, len(own)) * batches / tried:.1f} times"
+        )
+    return lines
+
+
+def _varied(prepared: Prepared) -> list[str]:
+    """What becomes of captions when they are drawn."""
+    settings = prepared.settings
+    lines = []
+    if settings.caption_dropout:
+        lines.append(f"own captions left out: {settings.caption_dropout:.1%}")
+    if settings.caption_shuffle:
+        variants = settings.variants
+        captions = dict.fromkeys(caption for pair in prepared.pairs for caption in pair.captions)
+        orders = sum(len(variants.of(caption)) for caption in captions)
+        lines.append(f"orders of tags: {orders} of {len(captions)} captions")
+    return lines

@@ -248,7 +248,7 @@ class Loop:
         validation, batches = self.measuring.validation, self.validation
         self.progress.strengths = losses(lambda weight: validation(batches, weight).loss)
         if best := recommended(self.progress.strengths):
-            self.log.say(f"Held-out captions are told apart best at strength {best}.")
+            self.log.say(f"Held-out pairs are told apart best at strength {best}.")
 
 
 def _told(found: Validation) -> dict[str, Any]:

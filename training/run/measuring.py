@@ -23,7 +23,8 @@ Work = Callable[["Loaded", range], Outcome]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A batch with its latents, (B, C, h, w), and encoded captions, read from the cache."""
+    """A batch with its latents, (B, C, h, w), and encoded captions, read from the cache; the worse
+    pictures' latents, where it has any, behind the others."""
 
     batch: Batch
     latents: Tensor
@@ -65,7 +66,8 @@ class Measuring:
 
     def load(self, batch: Batch) -> Loaded:
         """A batch's latents and texts, from the cache. May be called in another thread."""
-        latents = torch.stack([self.latent_of(image) for image in batch.images])
+        images = (*batch.images, *batch.worse)
+        latents = torch.stack([self.latent_of(image) for image in images])
         return Loaded(batch, latents, [self.text_of(caption) for caption in batch.captions])
 
     def _task(self, loaded: Loaded) -> Task:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...injection.architectures import architecture_of
 from .. import data
 from ..cache import keys
+from ..cache.reading import distinct
 from ..data.captions.hard_captions import chosen
 from ..data.captions.words import read_words
 from ..data.known import Known
+from ..data.pairs import Pair
 from ..errors import BadInput
 from ..model import base_model, comfy_model, design
-from ..model.joint_blocks import training_options
-from ..settings.values import Settings
+from ..model.graph.options import room, training_options
+from ..settings.values import Settings, compares
 from ..step.processes import Processes
 from ..step.validation import split
 from .output import previous
@@ -33,7 +36,7 @@ class Prepared:
     settings: Settings
     output: Output
     labels: dict[str, str]
-    pairs: Sequence[data.Pair]
+    training_set: data.TrainingSet
     patcher: Any
     encoder: comfy_model.Encoder
     known: Known
@@ -46,6 +49,20 @@ class Prepared:
         """Whether the adapter is there already, of these very settings and as many steps."""
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
 
+    @property
+    def room(self) -> int:
+        """What the model has to leave free on the device; 0 where it must be there whole."""
+        settings = self.settings
+        if not settings.checkpointing:
+            return 0
+        predictions = 1 if self.auto_micro_batch else settings.micro_batch
+        return room(self.patcher.model, settings.resolution, predictions)
+
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """All that the cache holds: those to train on, then what these are compared with."""
+        return self.training_set.pairs
+
     @functools.cached_property
     def images(self) -> list[str]:
         """The pictures' keys in the cache: every file is read for them, so once a run."""
@@ -55,13 +72,13 @@ class Prepared:
     def described(self) -> dict[str, Any]:
         """What a resumed run must share, as JSON has it; the adapter's metadata tell it too."""
         settings, model = self.settings, self.patcher.model
-        architecture = "mmdit" if hasattr(model.diffusion_model, "joint_blocks") else "unet"
+        architecture = architecture_of(model).NAME
         return {
             **settings.decisive(),
             "layers": ",".join(design.chosen_layers(settings, model)),
             "placement": design.placement(settings, architecture),
             **self.encoder.files.described(),
-            "pairs": len(self.pairs),
+            "pairs": self.training_set.own,
             "dataset": keys.of_run(self.encoder.identity, self.pairs, self.images, self.further),
         }
 
@@ -69,10 +86,11 @@ class Prepared:
     def plan(self) -> data.Plan:
         """How every picture is framed. Raises BadInput where the resolution cannot be."""
         settings = self.settings
-        training, held_out = split(len(self.pairs), settings.val_fraction, settings.seed)
+        training, held_out = split(self.training_set.own, settings.val_fraction, settings.seed)
         sampled = settings.latents == "sampled"
         framing = data.Framing(settings.resolution, settings.buckets, sampled=sampled)
-        return data.plan(self.pairs, framing, training, held_out, settings.batch_size)
+        size, follows = settings.batch_size, self.training_set.follows
+        return data.plan(self.pairs, framing, training, held_out, size, follows)
 
     @property
     def framing(self) -> data.Framing:
@@ -82,7 +100,15 @@ class Prepared:
     def further(self) -> list[str]:
         """Captions to embed beside the pairs' own."""
         hard = [caption for captions in self.hard.values() for caption in captions]
-        return [*hard, *([""] if self.settings.start == "bos" else [])]
+        drawn = self.settings.variants.further(distinct(self.pairs))
+        return [*hard, *drawn, *([""] if self.settings.start == "bos" else [])]
+
+    @property
+    def weights(self) -> dict[int, float] | None:
+        """How often each pair is shown against others; None where all are equal."""
+        if not self.settings.data_weight:
+            return None
+        return {index: self.training_set.weight(index) for index in range(self.training_set.own)}
 
 
 def prepare(
@@ -105,20 +131,25 @@ def prepare(
     if processes.first:
         print(*base.notes, sep="\n", end="\n" if base.notes else "")
     known = Known((settings.cache or output.adapter.parent) / MANIFEST)
-    pairs, report = data.find(settings.data, known)
+    pairs, report = processes.in_turn(
+        lambda: data.find_all(settings.data, settings.data_weight, known)
+    )
     if processes.first:
         report.show()
         if progress.step == 0:
             report.write(output.data_report)
-    _check_sizes(settings, len(pairs))
+    pictures = compares(settings.objective) == "pictures"
+    training_set = data.compared(pairs) if pictures else data.alone(pairs)
+    _check_sizes(settings, training_set.own)
     patcher = base.load()
     hard = {}
     if settings.hard_captions:
-        captions = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
+        own = dict.fromkeys(caption for captions, _ in pairs.texts() for caption in captions)
+        captions = [order for caption in own for order in settings.variants.of(caption)]
         hard = chosen(captions, settings.hard_captions, settings.seed, words)
     encoder = base.encoder(patcher, known, settings.latents == "sampled")
     prepared = Prepared(
-        settings, output, given, pairs, patcher, encoder, known, hard, progress, auto
+        settings, output, given, training_set, patcher, encoder, known, hard, progress, auto
     )
     if prepared.plan.crops and processes.first:
         print(prepared.plan)

@@ -29,8 +29,6 @@ _OWN = 2
 _SIDE, _HEAD, _MOST = 256, 32, 24
 """Of the strip: pixels of a picture and of the line above it, and columns; of more, every second
 one between the first and the last is left out."""
-_SHOWN = 3
-"""Columns that are shown beside the bare model's while training."""
 _STEPS_KEY = "softrepa_steps"
 
 
@@ -44,7 +42,7 @@ class Previews:
     ) -> None:
         """Encodes the prompts, while text encoders are at hand; paints nothing yet.
 
-        show: is given the newest columns whenever there is one more.
+        show: is given the strip whenever it has one column more.
         """
         self._prepared, self._show = prepared, show
         self.prompts = prompts_of(prepared)
@@ -73,9 +71,7 @@ class Previews:
         self._columns = _thinned(self._columns)
         strip = _strip(self._columns, self.prompts)
         _write(self._prepared.output.previews, strip, list(self._columns))
-        first, *further = self._columns
-        shown = (first, *further[-_SHOWN:])
-        self._show(_strip({step: self._columns[step] for step in shown}, self.prompts))
+        self._show(strip)
 
     def _painted(self, patcher: Any) -> list[Image.Image]:
         return [self._picture(patcher, text, seed) for seed, text in enumerate(self._texts)]
@@ -119,8 +115,8 @@ def prompts_of(prepared: Prepared) -> list[str]:
 
 def _conditioning(text: Text) -> list[Any]:
     """As the CLIPTextEncode node gives it."""
-    extra = {} if text.pooled is None else {"pooled_output": text.pooled[None]}
-    return [[text.context[None], extra]]
+    pooled = {} if text.pooled is None else {"pooled_output": text.pooled[None]}
+    return [[text.context[None], {**text.more, **pooled}]]
 
 
 def _image(pixels: Tensor) -> Image.Image:

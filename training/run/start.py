@@ -12,15 +12,17 @@ from pathlib import Path
 import torch
 
 from .. import cache as caching
+from ..errors import BadInput
 from ..model import design
 from ..model.denoiser import Denoiser
-from ..model.joint_blocks import training_options
+from ..model.graph.options import training_options
 from ..model.soft_tokens import SoftTokens
 from ..objectives import OBJECTIVES
 from ..settings.values import Settings
 from ..step import memory, schedule
 from ..step.batches import Batches
 from ..step.engine import Engine
+from ..step.footprint import bytes_of_prediction
 from ..step.processes import Processes, join
 from ..step.validation import split, validation_batches
 from . import dry_run
@@ -48,6 +50,11 @@ def run(settings: Settings, host: Host | None = None) -> None:
     processes = join()
     try:
         output = find_output(settings.output)
+        if not processes.all_see(output.adapter.parent):
+            raise BadInput(
+                f"{output.adapter.parent} is not the same folder on all nodes, and the run's state "
+                "must be there for all: name an --output on a disk that they share."
+            )
         if settings.dry_run:
             print(dry_run.report(prepare(settings, output, processes, host.base)))
             return
@@ -67,20 +74,22 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     previews = None
     if settings.preview_every and processes.first:
         previews = Previews(prepared, host.show)
+    folder = settings.cache or default_cache(output, prepared)
+    sharing = processes.sharing(folder)
     cache = caching.build(
         prepared.pairs,
         prepared.encoder,
-        settings.cache or default_cache(output, prepared),
+        folder,
         prepared.framing,
         images=prepared.images,
         further=prepared.further,
-        rank=processes.rank,
-        world_size=processes.count,
+        rank=sharing.rank,
+        world_size=sharing.count,
         barrier=processes.wait,
     )
     progress = prepared.progress
     uniform = settings.timesteps == "uniform"
-    denoiser = Denoiser(prepared.patcher, settings.precision, uniform)
+    denoiser = Denoiser(prepared.patcher, settings.precision, uniform, prepared.room)
     bos = cache.text("").context[0] if settings.start == "bos" else None
     live = design.tokens_for(settings, denoiser.model, bos).copy(denoiser.device, trainable=True)
     objective = OBJECTIVES[settings.objective](**settings.hyperparameters)
@@ -129,7 +138,7 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         ),
         log=log,
         save_every=settings.save_every,
-        remedies=memory.Remedies.of(settings, denoiser.model, prepared.auto_micro_batch),
+        remedies=memory.Remedies.of(settings, prepared.auto_micro_batch),
         accumulate=settings.accumulate,
         patience=settings.patience,
         validation=validation_batches(batches, held_out),
@@ -164,13 +173,14 @@ def _micro_batch(
         return settings.micro_batch
     try:
         text = cache.text(cache.captions(0)[0])
-        held = memory.saved_bytes(
+        held = bytes_of_prediction(
             denoiser,
             live,
             cache.latent(0)[None],
             text,
             settings.checkpointing,
             settings.train_weight,
+            computed=True,
         )
     except Exception as error:
         if not memory.ran_out(error):
@@ -184,7 +194,7 @@ def _batches(
     prepared: Prepared, cache: caching.Cache, timesteps: int
 ) -> tuple[Batches, tuple[int, ...]]:
     settings = prepared.settings
-    training, held_out = split(len(cache), settings.val_fraction, settings.seed)
+    training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
 
     def hard(caption: str, rng: random.Random) -> list[str]:
         known = list(prepared.hard.get(caption, ()))
@@ -193,7 +203,7 @@ def _batches(
     batches = Batches(
         cache=cache,
         images=training,
-        shapes={index: cache.shape(index) for index in range(len(cache))},
+        shapes=cache.shapes,
         size=settings.batch_size,
         timesteps=timesteps,
         seed=settings.seed,
@@ -201,6 +211,9 @@ def _batches(
         hard_captions=hard,
         negatives=settings.negatives,
         replay=settings.replay,
+        worse=prepared.training_set.worse,
+        variants=settings.variants,
+        weights=prepared.weights,
     )
     return batches, held_out
 

@@ -58,8 +58,8 @@ def _unseen(shown: Any) -> None:
 @dataclass(frozen=True)
 class Host:
     """base: the model to train for, None where the settings name its files. stop: asks a run to
-    end. watch: is shown each step as it is logged, after it was. show: is given the newest
-    previews."""
+    end. watch: is shown each step as it is logged, after it was. show: is given the previews as
+    one strip, whenever it grows."""
 
     base: Base | None = None
     stop: Stopping = field(default_factory=Stop)

@@ -7,17 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.archives.storage import is_remote
 from ..data.reading.text_files import read_toml
 from ..errors import BadInput
 from .flags import Parser, parser
 from .paths import expanded
-from .recipes import OF_OBJECTIVE, RECIPES
-from .values import Settings, flag
+from .recipes import OF_CAPTIONS, OF_OBJECTIVE, flags_of
+from .values import Settings, compares, flag
 
 _PROSE = ("title", "description", "author")
 _ESCAPED = "\b\t\n\f\r\x1b"
 """What TOML makes of a backslash and a letter, as in "C:\\new"."""
-_REPEATABLE = ("text-encoder", "extra-model-paths-config", "preview-prompts")
+_REPEATABLE = (
+    "data",
+    "data-weight",
+    "text-encoder",
+    "extra-model-paths-config",
+    "preview-prompts",
+)
 _PATHS = (
     "data",
     "cache",
@@ -38,14 +45,20 @@ def read_settings(arguments: list[str]) -> Settings:
     if given["recipe"] is not None:
         given = _with_recipe(made, given["recipe"], [*configured, *arguments])
     given.pop("config")
-    for name in ("text_encoder", "extra_model_paths_config", "preview_prompts"):
+    for name in (each.replace("-", "_") for each in _REPEATABLE):
         given[name] = tuple(given[name] or ())
     if given["checkpoint"] is None and given["model"] is None:
         raise BadInput("Name the model to train for: --checkpoint, or --model with its parts.")
+    if given["data_weight"] and len(given["data_weight"]) != len(given["data"]):
+        raise BadInput(
+            f"--data-weight is given {len(given['data_weight'])} times and --data "
+            f"{len(given['data'])} times: give one for each, in the same order."
+        )
     if given["patience"] and not given["val_fraction"]:
         raise BadInput("--patience counts validations: hold some pairs out by --val-fraction.")
     if given["wandb"] and importlib.util.find_spec("wandb") is None:
         raise BadInput("--wandb: Weights & Biases is not installed (pip install wandb).")
+    _check_compared(given)
     if given["resume"] and given["overwrite"]:
         raise BadInput("--resume goes on with a run and --overwrite starts it anew: give one.")
     return Settings.of(given)
@@ -53,18 +66,31 @@ def read_settings(arguments: list[str]) -> Settings:
 
 def _with_recipe(made: Parser, recipe: str, arguments: list[str]) -> dict[str, Any]:
     """The flags of a recipe, and those that were given over them; `recipe` tells of both."""
-    given = vars(made.parse_args([*RECIPES[recipe], *arguments]))
+    chosen = flags_of(recipe, compares(made.parse_args(arguments).objective))
+    given = vars(made.parse_args([*chosen, *arguments]))
     objective = OF_OBJECTIVE.get(recipe)
     if objective and given["objective"] != objective:
         raise BadInput(
             f"--recipe {recipe} is of --objective {objective}: nobody has published the other's "
             "settings; leave --recipe out."
         )
-    alone = vars(made.parse_args([*RECIPES[recipe], "--data=.", f"--recipe={recipe}"]))
-    names = [each.partition("=")[0].removeprefix("--") for each in RECIPES[recipe]]
+    alone = vars(made.parse_args([*chosen, "--data=.", f"--recipe={recipe}"]))
+    names = [each.partition("=")[0].removeprefix("--") for each in chosen]
     names = [name.removeprefix("no-").replace("-", "_") for name in names]
     others = [f"{flag(name)} {given[name]}" for name in names if given[name] != alone[name]]
     return {**given, "recipe": f"{recipe}, with {', '.join(others)}" if others else recipe}
+
+
+def _check_compared(given: dict[str, Any]) -> None:
+    """Raises BadInput for flags on captions where the objective compares pictures."""
+    if compares(given["objective"]) == "captions":
+        return
+    for name in OF_CAPTIONS:
+        if given[name.replace("-", "_")]:
+            raise BadInput(
+                f"--{name} is of objectives that tell captions apart, and --objective "
+                f"{given['objective']} compares pictures: leave it out."
+            )
 
 
 def _config_of(arguments: list[str]) -> Path | None:
@@ -117,7 +143,7 @@ def _as_flag(path: Path, name: str, value: Any) -> list[str]:
             f'{path}: "{name}" holds {value!r}, as a backslash between double quotes begins an '
             "escape: write paths in single quotes ('C:\\pictures') or with forward slashes."
         )
-    if name in _PATHS:
+    if name in _PATHS and not is_remote(str(value)):
         # Relative to the config file, which travels with its data.
         try:
             value = path.parent / expanded(str(value))

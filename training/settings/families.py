@@ -30,14 +30,49 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "SD1.x": Family(4, "input", True, "bos", 512),
         "SD2.x": Family(4, "input", True, "bos", 512),
         "SDXL": Family(4, "input,middle", False, "normal", 1024),
-        "SD3": Family(4, "0-4", True, "normal", 512),
+        **dict.fromkeys(
+            (
+                "SD3",
+                "Flux.1",
+                "Flux.2 dev",
+                "Flux.2 klein 4B",
+                "Flux.2 klein 9B",
+                "Chroma",
+                "Qwen-Image",
+                "Lumina 2",
+                "Z-Image",
+                "Anima",
+                "Cosmos-Predict2",
+                "HunyuanImage 2.1",
+                "Wan",
+                "AuraFlow",
+            ),
+            Family(4, "0-4", True, "normal", 512),
+        ),
     }
 )
-"""SD2.x is in neither paper: it takes SD1.x's row, whose network it shares."""
+"""SD2.x is in neither paper: it takes SD1.x's row, whose network it shares. Neither is any of those
+after SD3: they take SD3's, which is a transformer too."""
+
+_NAMES: Mapping[str, Mapping[int | str, str]] = MappingProxyType(
+    {
+        "unet": {768: "SD1.x", 1024: "SD2.x", "": "SDXL"},
+        "mmdit": {"": "SD3"},
+        "flux": {"": "Flux.1"},
+        "flux2": {3072: "Flux.2 klein 4B", 4096: "Flux.2 klein 9B", "": "Flux.2 dev"},
+        "chroma": {"": "Chroma"},
+        "qwen_image": {"": "Qwen-Image"},
+        "lumina": {3840: "Z-Image", "": "Lumina 2"},
+        "anima": {"Anima": "Anima", "": "Cosmos-Predict2"},
+        "hunyuan_image": {"": "HunyuanImage 2.1"},
+        "wan": {"": "Wan"},
+        "aura_flow": {"": "AuraFlow"},
+    }
+)
+"""By architecture: the name of ComfyUI's class or the width where these tell more, else ""."""
 
 
-def family_of(architecture: str, width: int) -> str:
-    """The row for a model, by architecture ("mmdit", "unet") and the width of its tokens."""
-    if architecture == "mmdit":
-        return "SD3"
-    return {768: "SD1.x", 1024: "SD2.x"}.get(width, "SDXL")
+def family_of(architecture: str, width: int, model: str = "") -> str:
+    """The row for a model, by architecture and width of its tokens, and its class in ComfyUI."""
+    names = _NAMES[architecture]
+    return names.get(model) or names.get(width) or names[""]

@@ -10,14 +10,14 @@ from typing import NoReturn
 from ...softrepa.adapter import PLACEMENTS
 from ..errors import BadInput
 from ..objectives import OBJECTIVES, hyperparameters
-from .kinds import number, path, resolution, switch, text, whole, whole_or_auto
+from .kinds import number, path, resolution, source, switch, text, whole, whole_or_auto
 from .recipes import RECIPES
 from .values import PRECISIONS, flag
 
 DESCRIPTION = """\
-Trains soft text tokens (SoftREPA, AGSM) for a checkpoint that your ComfyUI loads, from a folder of
-images with captions. Defaults marked "by model" are the papers' for the checkpoint's family.
-training/README.md is the guide: how much data, which settings, what goes wrong.
+Trains soft text tokens (SoftREPA, AGSM, DPO) for a checkpoint that your ComfyUI loads, from a
+folder of images with captions. Defaults marked "by model" are the papers' for the checkpoint's
+family. training/README.md is the guide: how much data, which settings, what goes wrong.
 """
 EPILOG = """\
 beside the adapter:
@@ -58,20 +58,27 @@ def _input(made: Parser) -> None:
     group = made.add_argument_group("what is trained, on what")
     add = group.add_argument
     add("--checkpoint", metavar="FILE", type=text,
-        help="a checkpoint: a path, or a name in ComfyUI's checkpoints folder. SD1.x, SD2.x, SDXL, "
-        "SD3, SD3.5; text encoders that it lacks are looked for in ComfyUI's text_encoders folders")
+        help="a checkpoint: a path, or a name in ComfyUI's checkpoints folder, of SD1.x, SD2.x, "
+        "SDXL, SD3, SD3.5 or one of the models for --model; text encoders that it lacks are looked "
+        "for in ComfyUI's text_encoders folders")
     add("--model", metavar="FILE", type=text,
         help="a diffusion model alone, in place of the checkpoint's: a path, or a name in "
-        "ComfyUI's diffusion_models folders")
+        "ComfyUI's diffusion_models folders. Those above, Flux.1, Flux.2, Chroma, Qwen-Image, "
+        "Lumina 2, Z-Image, Anima, Cosmos-Predict2, HunyuanImage 2.1, Wan, AuraFlow")
     add("--text-encoder", metavar="FILE", type=text, action="append",
         help="a text encoder, in place of the checkpoint's of its kind; once for each (SD1.x "
-        "clip_l, SD2.x clip_h, SDXL clip_l and clip_g, SD3 clip_l, clip_g, t5xxl): a path, or a "
-        "name in ComfyUI's text_encoders folders")
+        "clip_l, SD2.x clip_h, SDXL clip_l and clip_g, SD3 clip_l, clip_g, t5xxl, Flux.1 clip_l "
+        "and t5xxl; others: training/README.md): a path, or a name in ComfyUI's text_encoders "
+        "folders")
     add("--vae", metavar="FILE", type=text,
         help="a VAE, in place of the checkpoint's: a path, or a name in ComfyUI's vae folder")
-    add("--data", metavar="FOLDER", type=path, required=True,
+    add("--data", metavar="FOLDER", type=source, required=True, action="append",
         help="images, each with a .txt of its name (a caption a line), or metadata.jsonl, or COCO "
-        "captions; nested folders are read")
+        "captions; nested folders are read; or .tar (WebDataset) or .parquet files, as in "
+        "'shards/{000..099}.tar' or s3://bucket/*.parquet; may be given several times")
+    add("--data-weight", metavar="W", type=number(0.001, 1000.0), action="append",
+        help="one for each --data, in their order: an image of weight 2 is shown twice as often as "
+        "one of weight 1 (default: all equally often)")
     add("--output", metavar="FILE", type=text, default="adapter.safetensors",
         help="a path, or a name in ComfyUI's models/softrepa (default: %(default)s there)")
     add("--comfyui", metavar="FOLDER", type=path,
@@ -105,6 +112,17 @@ def _data(made: Parser) -> None:
     add("--val-fraction", metavar="SHARE", type=number(0.0, 0.5), default=0.0,
         help="share of the pairs held out: their loss and accuracy by timestep range are logged "
         "and the best adapter kept (default: none)")
+    add("--caption-dropout", metavar="SHARE", type=number(0.0, 1.0), default=0.0,
+        help="share of the own captions that are replaced by the empty prompt, drawn anew each "
+        "step; negatives stay what they are (default: none)")
+    switch(add, "--caption-shuffle", False,
+            "draw the tags of a caption (parts between commas) in another order each time, one of "
+            "--shuffle-orders")
+    add("--shuffle-orders", metavar="N", type=whole(2), default=4,
+        help="of --caption-shuffle: orders of each caption, its own among them; the texts in the "
+        "cache grow as many times (default: %(default)s)")
+    add("--keep-tags", metavar="N", type=whole(0), default=0,
+        help="of --caption-shuffle: so many tags stay in front (default: none)")
     add("--cache", metavar="FOLDER", type=path,
         help="latents and text embeddings, computed once (default: a folder beside the output)")
 
@@ -135,8 +153,9 @@ def _tokens(made: Parser) -> None:
         help='blocks that get tokens: "0-4", or for U-Nets "input,middle" or "input.4" (by model: '
         "SD1.x input; SDXL input,middle; SD3 0-4)")
     switch(add, "--per-block", False, "U-Nets: tokens of its own for every block, not shared ones")
-    add("--placement", choices=(*PLACEMENTS["mmdit"], *PLACEMENTS["unet"]),
-        help="where they stand in the text (SD3: softrepa prepend, agsm append)")
+    add("--placement", choices=sorted({each for some in PLACEMENTS.values() for each in some}),
+        help="where they stand in the text, of what the model allows (most: softrepa prepend, agsm "
+        "append)")
     switch(add, "--time-offsets", None, "an offset for each timestep bucket (by model: SDXL none)")
     add("--start", choices=("normal", "bos"),
         help="tokens begin as N(0, 0.02) or as the empty prompt's first embedding (by model: SD1.x "
@@ -185,7 +204,8 @@ def _memory(made: Parser) -> None:
         "size or above softrepa predicts nothing twice. auto: as many as fit the free memory (4 on "
         "a CPU), half as many wherever it runs out (default: auto)")
     switch(add, "--checkpointing", False,
-            "SD3: recompute each block's activations in the backward pass")
+            "compute each block's activations once more in the backward pass, not keep them: a "
+            "third of the memory or less, a third more time")
     add("--precision", choices=tuple(PRECISIONS), default="auto",
         help="auto: the dtype ComfyUI loads the model in; else autocast. Tokens and optimizer stay "
         "float32 (default: %(default)s)")

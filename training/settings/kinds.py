@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import Framing
+from ..data.archives.storage import is_remote
 from ..errors import BadInput
 from .paths import check_text, expanded
 
@@ -16,42 +19,45 @@ def switch(add: Callable[..., object], name: str, default: bool | None, about: s
     add(name, action=argparse.BooleanOptionalAction, default=default, help=about)
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number from `least` up."""
+@dataclass(frozen=True)
+class Number:
+    """Reads a number between the two; with `auto` the word too, which is None."""
 
-    def read(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be {least} or more, not {text}")
-        return value
+    kind: type[int] | type[float]
+    least: float
+    most: float = math.inf
+    auto: bool = False
 
-    read.__name__ = "whole number"
-    return read
+    @property
+    def __name__(self) -> str:
+        """What argparse calls it in "invalid ... value"."""
+        named = "whole number" if self.kind is int else "number"
+        return f'{named} or "auto"' if self.auto else named
 
-
-def whole_or_auto(least: int) -> Callable[[str], int | None]:
-    """The same, or "auto", which is None."""
-    number_of = whole(least)
-
-    def read(text: str) -> int | None:
-        return None if text == "auto" else number_of(text)
-
-    read.__name__ = 'whole number or "auto"'
-    return read
-
-
-def number(least: float, most: float = float("inf")) -> Callable[[str], float]:
-    """A number between the two."""
-
-    def read(text: str) -> float:
-        value = float(text)
-        if not least <= value <= most:
-            bounds = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
+    def __call__(self, text: str) -> int | float | None:
+        if self.auto and text == "auto":
+            return None
+        value = self.kind(text)
+        if not self.least <= value <= self.most:
+            least, most = f"{self.least:g}", f"{self.most:g}"
+            bounds = f"{least} or more" if self.most == math.inf else f"{least} to {most}"
             raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
         return value
 
-    read.__name__ = "number"
-    return read
+
+def whole(least: int) -> Number:
+    """A whole number from `least` up."""
+    return Number(int, least)
+
+
+def whole_or_auto(least: int) -> Number:
+    """The same, or "auto", which is None."""
+    return Number(int, least, auto=True)
+
+
+def number(least: float, most: float = math.inf) -> Number:
+    """A number between the two."""
+    return Number(float, least, most)
 
 
 def resolution(text: str) -> int:
@@ -70,6 +76,14 @@ def path(given: str) -> Path:
         return expanded(given)
     except BadInput as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def source(given: str) -> Path | str:
+    """A path, or the address of data that lies elsewhere."""
+    return text(given) if is_remote(given) else path(given)
+
+
+source.__name__ = "path or address"
 
 
 def text(given: str) -> str:

@@ -26,5 +26,20 @@ RECIPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """published: the code of SoftREPA's authors, as far as it differs from the defaults. recommended:
 what the tables of demo/RESULTS.md and training/README.md prefer."""
 
+OF_CAPTIONS = ("normalise", "hard-share", "negatives", "replay")
+"""Flags of objectives that compare captions."""
+
+
+def flags_of(recipe: str, compares: str) -> tuple[str, ...]:
+    """A recipe's flags, as far as an objective that compares "captions" or "pictures" has them."""
+    if compares == "captions":
+        return RECIPES[recipe]
+    return tuple(one for one in RECIPES[recipe] if _name(one) not in OF_CAPTIONS)
+
+
+def _name(flag: str) -> str:
+    return flag.partition("=")[0].removeprefix("--").removeprefix("no-")
+
+
 OF_OBJECTIVE: Mapping[str, str] = MappingProxyType({"published": "softrepa"})
 """Recipes that belong to one objective."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..data.captions.variants import Variants
 from ..objectives import OBJECTIVES, defaults, hyperparameters
 from .families import FAMILIES
 
@@ -64,7 +65,7 @@ class Settings:
     """
 
     checkpoint: str | None
-    data: Path
+    data: tuple[Path | str, ...]
     output: str
     model: str | None = None
     text_encoder: tuple[str, ...] = ()
@@ -76,6 +77,11 @@ class Settings:
     cache: Path | None = None
     resolution: int | None = None
     buckets: bool = False
+    data_weight: tuple[float, ...] = ()
+    caption_dropout: float = 0.0
+    caption_shuffle: bool = False
+    shuffle_orders: int = 4
+    keep_tags: int = 0
     latents: str = "mode"
     timesteps: str = "schedule"
     val_fraction: float = 0.0
@@ -147,7 +153,10 @@ class Settings:
 
     @property
     def row(self) -> int:
-        """Predictions that one image takes: under its own caption and its negatives."""
+        """Predictions that one image takes: under its own caption and its negatives; or that it and
+        a worse one take."""
+        if compares(self.objective) == "pictures":
+            return 2
         most = self.batch_size - 1
         return 1 + (most if self.negatives is None else self.negatives)
 
@@ -160,11 +169,28 @@ class Settings:
         beyond = max(0, sought - (self.batch_size - 1))
         return max(1, round(self.hard_share * sought), beyond)
 
+    @property
+    def variants(self) -> Variants:
+        """What becomes of captions when they are drawn."""
+        orders = self.shuffle_orders if self.caption_shuffle else 1
+        return Variants(self.caption_dropout, orders, self.keep_tags, self.seed)
+
     def decisive(self) -> dict[str, Any]:
         """What a resumed run must share with the one it continues, as JSON has it."""
         named = {key: value for key, value in asdict(self).items() if key not in _FREE_TO_CHANGE}
         named |= named.pop("hyperparameters")
-        return {key: str(v) if isinstance(v, Path) else v for key, v in named.items()}
+        return {key: _as_json(value) for key, value in named.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def compares(objective: str) -> str:
+    """What an objective compares by its name: captions or pictures."""
+    return OBJECTIVES[objective].COMPARES
 
 
 def flag(name: str) -> str:
@@ -173,5 +199,5 @@ def flag(name: str) -> str:
 
 
 FIELDS = tuple(field.name for field in fields(Settings))
-DEFAULTS = Settings(None, Path(), "").decisive()
+DEFAULTS = Settings(None, (), "").decisive()
 """What a run was told where nothing was given."""

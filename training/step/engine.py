@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...injection import Application, make_application, model_options
+from ...injection import Application, make_application
 from ..model.denoiser import Denoiser
+from ..model.graph.options import recomputes, with_adapter
 from ..model.soft_tokens import SoftTokens
 from ..objectives import Objective, Regression, Row, mean_squared_error
 from .task import Pair, Task, assembled, groups, micro_batches, prepare, taken
@@ -22,7 +23,8 @@ __all__ = ["Engine", "Outcome", "Pair", "Task", "prepare"]
 @dataclass(frozen=True)
 class Outcome:
     """loss: (), the batch's loss over the rows done here; hits: (), rows whose own caption had the
-    lowest error as inference predicts it, with the first bank for every caption. Both stay on the
+    lowest error as inference predicts it, with the first bank for every caption; of pictures, rows
+    whose better one gained more by the tokens (or lost less) than the worse. Both stay on the
     device.
 
     Training with two banks judges only the batch's first row, for all of them: predictions with the
@@ -43,7 +45,7 @@ class Engine:
     negatives are replayed, the others have no second prediction and no backward pass.
 
     micro_batch: predictions that may have a graph at once, >= 1. It may span rows.
-    base_options: `transformer_options` that training adds to (see `joint_blocks`).
+    base_options: `transformer_options` that training adds to (see `graph`).
     weight: how often a soft token counts in attention, above 0.
     """
 
@@ -68,6 +70,12 @@ class Engine:
 
         average: the moving average of the tokens, for objectives that survey with it.
         """
+        with self.denoiser.mutations(recomputes(self.base_options)):
+            return self._accumulate(task, live, average, rows)
+
+    def _accumulate(
+        self, task: Task, live: SoftTokens, average: SoftTokens | None, rows: Iterable[int]
+    ) -> Outcome:
         application = self._application(live)
         survey = application
         if self.objective.SURVEY == "average":
@@ -115,13 +123,14 @@ class Engine:
             predictions = survey = self._predict_all(task, pairs, application)
             if self.objective.SURVEY == "average":
                 survey = self._predict_all(task, pairs, self._application(average))
-            regressions = self._regressions(task, group, survey)
+            reference = self._reference(task, pairs)
+            regressions = self._regressions(task, group, survey, reference)
             targets, weights = _flatten(regressions, [len(task.pairs(row)) for row in group])
             loss = loss + sum(one.constant for one in regressions)
             loss = loss + weights @ mean_squared_error(predictions, targets)
             if self.objective.BANKS == 2:
                 predictions = self._predict_all(task, pairs, application, used=True)
-            hits = hits + _hits(task, group, self._errors(task, pairs, predictions))
+            hits = hits + _hits(task, group, self._errors(task, pairs, predictions, reference))
         return Outcome(loss, hits)
 
     def _group(
@@ -144,7 +153,8 @@ class Engine:
         else:
             graphs = None
             surveyed = self._predict_all(task, pairs, survey)
-        regressions = self._regressions(task, rows, surveyed)
+        reference = self._reference(task, pairs)
+        regressions = self._regressions(task, rows, surveyed, reference)
         targets, weights = _flatten(regressions, [len(task.pairs(row)) for row in rows])
         if graphs is None:
             # One look at the weights a group, to leave out what has no gradient.
@@ -166,22 +176,39 @@ class Engine:
                 loss = loss + weighed.detach()
         if self.objective.BANKS == 2:
             return Outcome(loss, torch.zeros_like(loss))
-        return Outcome(loss, _hits(task, rows, self._errors(task, pairs, surveyed)))
+        return Outcome(loss, _hits(task, rows, self._errors(task, pairs, surveyed, reference)))
 
-    def _regressions(self, task: Task, rows: Sequence[int], survey: Tensor) -> list[Regression]:
+    def _regressions(
+        self, task: Task, rows: Sequence[int], survey: Tensor, reference: Tensor | None
+    ) -> list[Regression]:
         counts = [len(task.candidates[row]) for row in rows]
+        parts = survey.detach().split(counts)
+        bare = [None] * len(rows) if reference is None else reference.split(counts)
+        size = len(task.candidates), task.negatives
         return [
-            self.objective(Row(part, task.noisy.target[row], len(task.candidates), task.negatives))
-            for row, part in zip(rows, survey.detach().split(counts), strict=True)
+            self.objective(Row(part, task.target(row), *size, reference=of_bare))
+            for row, part, of_bare in zip(rows, parts, bare, strict=True)
         ]
 
-    def _errors(self, task: Task, pairs: Sequence[Pair], predictions: Tensor) -> Tensor:
-        targets = taken(task.noisy.target, [pair.row for pair in pairs])
-        return mean_squared_error(predictions.detach(), targets)
+    def _reference(self, task: Task, pairs: list[Pair]) -> Tensor | None:
+        """What the bare model predicts, where the objective compares pictures by it."""
+        return self._predict_all(task, pairs, None) if task.compared else None
+
+    def _errors(
+        self,
+        task: Task,
+        pairs: Sequence[Pair],
+        predictions: Tensor,
+        reference: Tensor | None = None,
+    ) -> Tensor:
+        """Of each, (n,); less the bare model's, where there is a reference."""
+        targets = taken(task.noisy.target, [pair.picture for pair in pairs])
+        errors = mean_squared_error(predictions.detach(), targets)
+        return errors if reference is None else errors - mean_squared_error(reference, targets)
 
     @torch.no_grad()
     def _predict_all(
-        self, task: Task, pairs: list[Pair], application: Application, used: bool = False
+        self, task: Task, pairs: list[Pair], application: Application | None, used: bool = False
     ) -> Tensor:
         parts = [
             (at, self._predict(task, [pairs[i] for i in at], application, used))
@@ -190,18 +217,26 @@ class Engine:
         return assembled(parts, len(pairs))
 
     def _predict(
-        self, task: Task, pairs: Sequence[Pair], application: Application, used: bool = False
+        self,
+        task: Task,
+        pairs: Sequence[Pair],
+        application: Application | None,
+        used: bool = False,
     ) -> Tensor:
-        """used: as the adapter is used, with the first bank for every caption."""
+        """application: None for the bare model. used: as the adapter is used, with the first bank
+        for every caption."""
         if self.objective.BANKS == 2 and not used:
             banks = torch.arange(2, device=self.denoiser.device)
             bank = taken(banks, [0 if pair.own else 1 for pair in pairs])
             application = replace(application, bank=bank)
+        options = self.base_options
+        if application is not None:
+            options = with_adapter(options, application)
         return self.denoiser.predict(
-            taken(task.noisy.x, [pair.row for pair in pairs]),
+            taken(task.noisy.x, [pair.picture for pair in pairs]),
             task.noisy.sigma,
             task.conditions.take([pair.caption for pair in pairs]),
-            {**self.base_options, **model_options(application)},
+            options,
         )
 
     def _application(self, tokens: SoftTokens, weight: float | None = None) -> Application:
@@ -217,7 +252,7 @@ def weighed(model: torch.nn.Module, tokens: SoftTokens, weight: float) -> Applic
 
 def _flatten(regressions: Sequence[Regression], counts: Sequence[int]) -> tuple[Tensor, Tensor]:
     targets = [
-        one.targets.expand(count, -1, -1, -1)
+        one.targets.expand(count, *one.targets.shape[1:])
         for one, count in zip(regressions, counts, strict=True)
     ]
     return torch.cat(targets), torch.cat([one.weights for one in regressions])

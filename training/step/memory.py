@@ -8,15 +8,8 @@ from typing import Any
 
 import torch
 
-from ...injection import model_options
-from ..model.denoiser import Denoiser, Text
-from ..model.joint_blocks import training_options
-from ..model.soft_tokens import SoftTokens
-from .batches import Batch
-from .engine import prepare, weighed
-
 _SHARE = 0.7
-"""Of the free memory for activations; the backward pass needs some besides."""
+"""Of the free memory for predictions; libraries need some besides."""
 _SAID = (
     "out of memory",  # CUDA's and cuDNN's own, "MPS backend out of memory", HIP, XPU
     "can't allocate memory",  # DefaultCPUAllocator
@@ -51,7 +44,7 @@ def free() -> None:
 
 
 def affordable(device: torch.device, prediction: int, most: int) -> int:
-    """Predictions, 1 to `most`, whose activations fit the free memory; one takes that many bytes.
+    """Predictions, 1 to `most`, that fit the free memory; one takes that many bytes.
 
     A first guess, to be halved where it was too much.
     """
@@ -61,51 +54,18 @@ def affordable(device: torch.device, prediction: int, most: int) -> int:
     return max(1, min(most, int(left / max(1, prediction))))
 
 
-def saved_bytes(
-    denoiser: Denoiser,
-    live: SoftTokens,
-    latent: torch.Tensor,
-    text: Text,
-    checkpointing: bool,
-    weight: float = 1.0,
-) -> int:
-    """Bytes that autograd keeps of one prediction, weights not counted."""
-    batch = Batch((0,), ("",), ((0,),), denoiser.timesteps // 2, torch.zeros_like(latent))
-    task = prepare(denoiser, batch, latent, [text])
-    weights = {p.untyped_storage().data_ptr() for p in denoiser.model.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    options = {
-        **training_options(denoiser.model, checkpointing),
-        **model_options(weighed(denoiser.model, live, weight)),
-    }
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        prediction = denoiser.predict(
-            task.noisy.x, task.noisy.sigma, task.conditions.take([0]), options
-        )
-    del prediction
-    return sum(kept.values())
-
-
 @dataclass(frozen=True)
 class Remedies:
     """What a run can still do about it. auto: the micro-batch is the trainer's own choice.
-    checkpointing: used already, None where the model cannot."""
+    checkpointing: used already."""
 
     auto: bool
-    checkpointing: bool | None
+    checkpointing: bool
     resolution: int
 
     @classmethod
-    def of(cls, settings: Any, model: torch.nn.Module, auto: bool) -> Remedies:
-        can = hasattr(model.diffusion_model, "joint_blocks")
-        return cls(auto, settings.checkpointing if can else None, settings.resolution)
+    def of(cls, settings: Any, auto: bool) -> Remedies:
+        return cls(auto, settings.checkpointing, settings.resolution)
 
     def advice(self, micro_batch: int, saved: int) -> str:
         """What helps next, and how much of the activations it leaves. saved: the step to go on
@@ -113,8 +73,8 @@ class Remedies:
         found = []
         if micro_batch > 1:
             found.append(f"--micro-batch {micro_batch // 2} (half the activations)")
-        if self.checkpointing is False:
-            found.append("--checkpointing (about a tenth of the activations)")
+        if not self.checkpointing:
+            found.append("--checkpointing (a third of the activations or less)")
         smaller = self.resolution * 3 // 4 // 64 * 64
         share = f"{(smaller / self.resolution) ** 2:.0%} of the activations"
         less = [f"--resolution {smaller} ({share})"] if smaller else []

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+
+Result = TypeVar("Result")
+_LATE = 6
+"""Looks, half a second apart, before a file counts as not being there."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +26,14 @@ class Processes:
     """This process among all. Rows of a batch are dealt out in turn; gradients are summed.
 
     Every process draws the same batch (see `randomness`) and reads all its captions, so that
-    negatives span the whole batch without any of them being sent.
+    negatives span the whole batch without any of them being sent. local_rank, local_count: among
+    those of the same machine.
     """
 
     rank: int = 0
     count: int = 1
+    local_rank: int = 0
+    local_count: int = 1
 
     @property
     def first(self) -> bool:
@@ -46,6 +58,49 @@ class Processes:
         """Returns once every process is here."""
         if self.count > 1:
             distributed.barrier()
+
+    def in_turn(self, work: Callable[[], Result]) -> Result:
+        """What `work` gives: done by the first process, then by the first one of each other
+        machine, then by the rest, so that the later ones find what the earlier ones left on disk.
+
+        Every process raises what its own work raises, once all have had their turn.
+        """
+        own = 0 if self.first else 1 if self.local_rank == 0 else 2
+        found, failed = None, None
+        for turn in range(1 if self.count == 1 else 3):
+            try:
+                found = work() if turn == own else found
+            except Exception as error:
+                failed = error
+            self.wait()
+        if failed is not None:
+            raise failed
+        return found
+
+    def sharing(self, folder: Path) -> Processes:
+        """This process among those that see the same folder: all, or those of its machine, where
+        each machine has a disk of its own."""
+        if self.count == self.local_count or self.all_see(folder):
+            return self
+        return replace(self, rank=self.local_rank, count=self.local_count)
+
+    def all_see(self, folder: Path) -> bool:
+        """Whether the folder is the same one for all processes; it is made where it is not."""
+        if self.count == 1:
+            return True
+        token = [f".seen-{secrets.token_hex(8)}"]
+        distributed.broadcast_object_list(token)
+        mark = folder / token[0]
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.first:
+                mark.touch()
+        self.wait()
+        seen = torch.tensor(float(_appears(mark)), device=_device())
+        self.sum(seen)
+        if self.first:
+            mark.unlink(missing_ok=True)
+        return int(seen) == self.count
 
     def close(self) -> None:
         if self.count > 1 and distributed.is_initialized():
@@ -76,7 +131,30 @@ def join() -> Processes:
     nccl = torch.cuda.is_available() and distributed.is_nccl_available()
     # Long enough for one process to wait while another encodes its share of a large data set.
     distributed.init_process_group("nccl" if nccl else "gloo", timeout=timedelta(hours=6))
-    return Processes(distributed.get_rank(), distributed.get_world_size())
+    count = distributed.get_world_size()
+    local_count = int(os.environ.get("LOCAL_WORLD_SIZE", count))
+    return Processes(distributed.get_rank(), count, local_rank() or 0, local_count)
+
+
+def _device() -> str:
+    """Where collectives of this backend want their tensors."""
+    return "cuda" if distributed.get_backend() == "nccl" else "cpu"
+
+
+def _appears(mark: Path) -> bool:
+    """Whether a file that was made a moment ago is there; network disks show it a little late."""
+    for _ in range(_LATE):
+        if mark.name in _names(mark.parent):
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def zero_missing(parameters: Iterable[Tensor]) -> None:

@@ -16,25 +16,40 @@ from .batches import Batch
 
 @dataclass(frozen=True)
 class Pair:
-    """An image of the batch under one of its candidate captions."""
+    """An image of the batch under one of its candidate captions. picture: the image's latent."""
 
     row: int
     caption: int
     own: bool
+    picture: int
 
 
 @dataclass(frozen=True)
 class Task:
-    """One batch on the device, ready to be predicted. replayed: see `Batch`."""
+    """One batch on the device, ready to be predicted. replayed: see `Batch`.
+
+    compared: the candidates are pictures, the rows' own and behind these each row's worse one.
+    """
 
     noisy: Noisy
     conditions: Conditions
     candidates: Sequence[Sequence[int]]
     negatives: int
     replayed: Sequence[Sequence[int]] | None = None
+    compared: bool = False
 
     def pairs(self, row: int) -> list[Pair]:
-        return [Pair(row, caption, at == 0) for at, caption in enumerate(self.candidates[row])]
+        rows = len(self.candidates) if self.compared else 0
+        return [
+            Pair(row, caption, at == 0, row + at * rows)
+            for at, caption in enumerate(self.candidates[row])
+        ]
+
+    def target(self, row: int) -> Tensor:
+        """What perfect predictions of a row are: (C, h, w), or of each picture, (n, C, h, w)."""
+        if not self.compared:
+            return self.noisy.target[row]
+        return taken(self.noisy.target, [pair.picture for pair in self.pairs(row)])
 
     def shares(self, row: int) -> list[float]:
         """What each candidate's gradient counts: 0 where it is not replayed, else 1 / probability,
@@ -48,11 +63,21 @@ class Task:
 
 
 def prepare(denoiser: Denoiser, batch: Batch, latents: Tensor, texts: Sequence[Any]) -> Task:
-    """A batch's latents, (B, C, h, w), and encoded captions (in the batch's order) as a Task."""
+    """A batch's latents, (B, C, h, w), and encoded captions (in the batch's order) as a Task.
+
+    Where pictures are compared there are the worse ones' latents too, (2B, C, h, w).
+    """
     latents = latents.to(denoiser.device, torch.float32)
     noisy = denoiser.noised(latents, batch.noise.to(denoiser.device), batch.timestep)
     conditions = denoiser.conditions(texts, latents)
-    return Task(noisy, conditions, batch.candidates, batch.negatives, batch.replayed)
+    return Task(
+        noisy,
+        conditions,
+        batch.candidates,
+        batch.negatives,
+        batch.replayed,
+        compared=bool(batch.worse),
+    )
 
 
 def groups(task: Task, rows: Iterable[int], limit: int) -> Iterator[list[int]]:

@@ -259,7 +259,8 @@ def test_a_full_disk_gives_a_sentence_and_keeps_what_is_there(tmp_path, monkeypa
     monkeypatch.setattr(shards, "save_file", fill)
     with pytest.raises(BadInput, match="is full"):
         _build(data, tmp_path / "cache", StandIn())
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len(shards.paths(tmp_path / "cache")) == 1
+    assert len(list((tmp_path / "cache").glob("*-*"))) == 1
     monkeypatch.undo()
     encoder = StandIn()
     _build(data, tmp_path / "cache", encoder)

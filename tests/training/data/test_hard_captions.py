@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 
 import pytest
+from comfyui_softrepa.training.data.captions import agreement
 from comfyui_softrepa.training.data.captions.hard_captions import chosen, hard_captions
 from comfyui_softrepa.training.data.captions.words import read_words
 from comfyui_softrepa.training.errors import BadInput
@@ -32,6 +34,14 @@ def _made(caption: str, seed: int = 0) -> set[str]:
         ("Two dogs are near a tree.", "A dog is near a tree."),
         ("A child is in front of three houses", "Two children are in front of three houses"),
         ("3 buses on a bridge", "1 bus on a bridge"),
+        ("two babies on a bed", "a baby on a bed"),
+        ("three skies", "a sky"),
+        ("two octopuses", "an octopus"),
+        ("two wives", "a wife"),
+        ("a quiz", "two quizzes"),
+        ("a volcano", "three volcanoes"),
+        ("two unicorns", "a unicorn"),
+        ("two hourglasses", "an hourglass"),
         ("an orange cat", "a red cat"),
         ("a red cat", "an orange cat"),
         ("A SMALL BOX", "A BIG BOX"),
@@ -57,12 +67,22 @@ def test_examples(caption, made):
         ("a fluffy dog", "two fluffies dog"),
         ("a photo of a cat", "two photos of a cat"),
         ("an orange on a plate", "a red on a plate"),
+        ("two jeans on a chair", "a jean on a chair"),
         ("bored redhead", "boblue redhead"),
         ("a ball to the left of a box", "a ball to the above a box"),
     ],
 )
 def test_what_must_not_come_out(caption, never):
     assert never not in _made(caption)
+
+
+def test_without_the_package_for_plurals_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "inflect", None)
+    agreement._english.cache_clear()
+    with pytest.raises(BadInput, match=r"inflect.*requirements\.txt"):
+        hard_captions("two yaks", random.Random(0), WORDS)
+    monkeypatch.undo()
+    assert "a yak" in _made("two yaks")
 
 
 def test_an_exchange_of_equal_things_counts_where_the_relation_orders_them():

@@ -6,11 +6,14 @@ import hashlib
 import os
 
 import pytest
-from comfyui_softrepa.training.data import find, known
-from comfyui_softrepa.training.data.known import Known
+from comfyui_softrepa.softrepa.hashing import content_hash
+from comfyui_softrepa.training.data import find
+from comfyui_softrepa.training.data.known import Known, files
+from comfyui_softrepa.training.data.pictures.images import examined
+from comfyui_softrepa.training.data.reading import text_files
 from comfyui_softrepa.training.model.model_files import ModelFiles
 
-from .stand_in import folder
+from .stand_in import folder, picture
 
 
 @pytest.fixture
@@ -23,22 +26,81 @@ def work(monkeypatch) -> list:
     """The files that are decoded or hashed."""
     done = []
     for name in ("examined", "content_hash"):
-        whole = getattr(known, name)
+        whole = getattr(files, name)
 
         def counted(path, whole=whole):
             done.append(path.name)
             return whole(path)
 
-        monkeypatch.setattr(known, name, counted)
+        monkeypatch.setattr(files, name, counted)
     return done
 
 
-def test_a_second_start_decodes_nothing_and_finds_the_same(tmp_path, manifest, work) -> None:
+def test_a_second_start_decodes_and_reads_nothing_and_finds_the_same(
+    tmp_path, manifest, work, monkeypatch
+) -> None:
     data = folder(tmp_path / "data", 4)
-    first = find(data, manifest)[0]
-    assert len(work) == 4
-    assert find(data, Known(manifest.path))[0] == first and len(work) == 4
-    assert find(data)[0] == first and len(work) == 8  # without a manifest
+    (data / "001.neg.txt").write_text("something else\nmore")
+    (data / "004.png").write_bytes(b"no picture")
+    (data / "004.txt").write_text("broken")
+    (data / "005.txt").write_text("alone")
+    first = find(data, manifest)
+    decoded = sorted(["000.png", "001.png", "002.png", "003.png"] * 2 + ["004.png"])
+    assert sorted(work) == decoded
+    assert find(data) == first  # without a manifest
+    work.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(text_files, "read", None)
+        second = find(data, Known(manifest.path))
+    assert second == first and not work
+    assert [pair.sha256 for pair in second[0]] == [content_hash(p.image) for p in second[0]]
+
+
+@pytest.mark.parametrize("change", ["text", "new", "gone", "renamed", "rights", "readable"])
+def test_any_change_in_a_folder_is_seen(tmp_path, manifest, change) -> None:
+    data = folder(tmp_path / "data", 3)
+    broken = picture(data / "below" / "003.png", 3)
+    broken.with_suffix(".txt").write_text("a caption")
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    find(data, manifest)
+    caption = data / "000.txt"
+    if change == "text":
+        time = caption.stat().st_mtime_ns
+        caption.write_text(caption.read_text().replace("0", "9"))
+        os.utime(caption, ns=(time, time + 1))
+    elif change == "new":
+        folder(data, 4)
+    elif change == "gone":
+        caption.unlink()
+    elif change == "renamed":
+        (data / "000.png").rename(data / "0.png")
+        caption.rename(data / "0.txt")
+    elif change == "rights":
+        caption.chmod(0o600)
+    else:
+        broken.write_bytes(whole)
+    assert find(data, manifest) == find(data)
+
+
+def test_a_picture_that_a_package_now_reads_is_seen(tmp_path, manifest, monkeypatch) -> None:
+    """Though its file is what it was."""
+    data = folder(tmp_path / "data", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "examined", lambda path: "no" if "1" in path.name else examined(path))
+        assert len(find(data, manifest)[0]) == 2
+    assert len(find(data, manifest)[0]) == 3
+
+
+def test_pairs_of_a_folder_with_an_odd_name_are_remembered(tmp_path, manifest, work) -> None:
+    data = tmp_path / os.fsdecode(b"\x8f\xe0")
+    try:
+        data.mkdir()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    first = find(folder(data, 2), manifest)
+    work.clear()
+    assert find(data, manifest) == first and not work
 
 
 def test_a_changed_or_new_file_is_looked_at_again(tmp_path, manifest, work) -> None:

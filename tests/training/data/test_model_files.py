@@ -11,10 +11,11 @@ import torch
 from comfyui_softrepa.softrepa.hashing import content_hash
 from comfyui_softrepa.tests import outlines
 from comfyui_softrepa.training.errors import BadInput
-from comfyui_softrepa.training.model import base_model, comfy_model, headers
+from comfyui_softrepa.training.model import comfy_model, headers
 from comfyui_softrepa.training.model.base_model import find
 from comfyui_softrepa.training.model.design import family
 from comfyui_softrepa.training.model.model_files import ModelFiles
+from comfyui_softrepa.training.settings import text_encoders
 from safetensors.torch import load_file, save_file
 
 FOLDERS = ("checkpoints", "diffusion_models", "text_encoders", "vae", "embeddings")
@@ -191,7 +192,7 @@ def encoders(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("named", FAMILIES)
 def test_each_family_says_what_it_lacks(models, encoders, tmp_path, named) -> None:
     """In their real shapes, as diffusion models and as checkpoints."""
-    kinds, network = base_model.TEXT_ENCODERS[named], outlines.unet(named)
+    kinds, network = text_encoders.TEXT_ENCODERS[named], outlines.unet(named)
     alone = outlines.write(tmp_path / "alone.safetensors", network)
     autoencoder = outlines.prefixed("first_stage_model.", outlines.vae(4))
     in_checkpoint = outlines.prefixed("model.diffusion_model.", network)
@@ -279,8 +280,8 @@ def test_what_is_no_model_is_refused_in_a_sentence(models, parts, tmp_path) -> N
 
 
 def test_known_names_are_of_known_kinds() -> None:
-    kinds = {kind for named in base_model.TEXT_ENCODERS.values() for kind in named}
-    assert set(base_model.KNOWN_NAMES) == kinds
+    kinds = {kind for named in text_encoders.TEXT_ENCODERS.values() for kind in named}
+    assert set(text_encoders.KNOWN_NAMES) == kinds
 
 
 def test_a_file_that_changes_is_read_anew(tmp_path) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
+from ...errors import BadInput
 from .words import Words
+
+if TYPE_CHECKING:
+    import inflect
 
 _NEXT = re.compile(r"\s+([\w'\u2019-]+)")
 _LAST = re.compile(r"([\w'\u2019-]+)\s+$")
-_HISSING = re.compile(r"(s|x|z|ch|sh)$")
-_ALWAYS_LONG = re.compile(r"(x|ch|sh|ss|zz)es$")
-_LONG_U = re.compile(r"(uni|use|usu|eu|one\b|once)")
+_WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
 
 
 @dataclass(frozen=True)
@@ -57,34 +61,53 @@ def ends_phrase(word: str, words: Words) -> bool:
     return lowered in words.grammar["boundary"] or words.section(lowered) == "number"
 
 
-def plural(noun: str, irregular: Mapping[str, str]) -> str:
-    """The plural of a noun in lower case: the irregular one, else by rule."""
-    if noun in irregular:
-        return irregular[noun]
-    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        return noun[:-1] + "ies"
-    return noun + ("es" if _HISSING.search(noun) else "s")
+def plural(noun: str, listed: Mapping[str, str]) -> str:
+    """The plural of a noun in lower case: the word list's, else English's."""
+    return listed.get(noun) or _plural(noun)
 
 
-def singular(noun: str, irregular: Mapping[str, str]) -> str | None:
+def singular(noun: str, listed: Mapping[str, str]) -> str | None:
     """The singular of a plural in lower case; None where the word is no plural of any."""
-    for one, many in irregular.items():
+    for one, many in listed.items():
         if many == noun:
             return one
-    candidates = [noun[:-1]] if noun.endswith("s") else []
-    candidates += [noun[:-2]] if noun.endswith("es") else []
-    candidates += [noun[:-3] + "y"] if noun.endswith("ies") else []
-    # The rule is not one to one: "boxes" is of "box", but "houses" of "house".
-    if _ALWAYS_LONG.search(noun):
-        candidates = candidates[1:]
-    back = [one for one in candidates if len(one) > 1 and plural(one, irregular) == noun]
-    return back[0] if back and not noun.endswith("ss") else None
+    return _singular(noun)
 
 
 def article(word: str) -> str:
     """a or an before this word."""
-    lowered = word.lower()
-    return "an" if lowered[:1] in tuple("aeiou") and not _LONG_U.match(lowered) else "a"
+    return _article(word) if _WORD.fullmatch(word) else "a"
+
+
+@cache
+def _plural(noun: str) -> str:
+    return _english().plural_noun(noun).lower()
+
+
+@cache
+def _singular(noun: str) -> str | None:
+    if not _WORD.fullmatch(noun):
+        return None
+    one = _english().singular_noun(noun) or None
+    # "buddha's" and the like: what does not come back is no plural.
+    return one if one and _english().plural_noun(one) == noun else None
+
+
+@cache
+def _article(word: str) -> str:
+    return _english().a(word).split()[0]
+
+
+@cache
+def _english() -> inflect.engine:
+    try:
+        import inflect
+    except ImportError as error:
+        raise BadInput(
+            "Hard captions need the Python package inflect, which knows English plurals: install "
+            "what requirements.txt of this pack lists, or train with --hard-share 0."
+        ) from error
+    return inflect.engine()
 
 
 def article_before(caption: str, at: int, old: str, new: str) -> tuple[int, int, str] | None:

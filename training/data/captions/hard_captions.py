@@ -103,12 +103,11 @@ def _recount(caption: str, place: Place, other: str, words: Words) -> list[Edit]
 
 
 def _noun_form(noun: str, one: bool, words: Words) -> str | None:
-    irregular = words.grammar["plural"]
     if noun in words.grammar["uncounted"]:
         return None
     if one:
-        return agreement.singular(noun, irregular)
-    return agreement.plural(noun, irregular)
+        return agreement.singular(noun, words.grammar["plural"])
+    return agreement.plural(noun, words.grammar["plural"])
 
 
 def _exchange(caption: str, first: Place, second: Place, words: Words) -> list[Edit] | None:
@@ -139,8 +138,8 @@ def _thing(caption: str, place: Place, words: Words) -> str:
     within = f"{caption[start : place.start]} {caption[place.end : end]}".lower().split()
     if not any(words.section(word) is None for word in within):
         return ""
-    irregular = words.grammar["plural"]
-    forms = (agreement.singular(word, irregular) or word for word in within)
+    listed = words.grammar["plural"]
+    forms = (agreement.singular(word, listed) or word for word in within)
     return " ".join(form for form in forms if form not in (*_ARTICLES, "the"))
 
 

@@ -47,11 +47,13 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of a picture file that decodes: its upright size, whether it is animated."""
+    """What is known of a picture file that decodes: its upright size, whether it is animated, and
+    its sha256 where that was asked for."""
 
     width: int
     height: int
     animated: bool
+    sha256: str | None = None
 
 
 def load(path: Path) -> np.ndarray:
@@ -107,15 +109,16 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # damaged EXIF, large pictures
+        source = path if isinstance(path, Path) else path.open("rb")
         try:
-            image = Image.open(path)
+            image = Image.open(source)
         except UnidentifiedImageError:
             format_ = formats.by_contents(path)
             if format_ is None:
                 raise ValueError("is no picture that Pillow knows, or damaged") from None
             if not formats.load_package(format_):
                 raise ValueError(f"is {format_.name} by its contents; {format_.remedy}") from None
-            image = Image.open(path)
+            image = Image.open(source)
         except Image.DecompressionBombError:
             most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
             raise ValueError(f"has more than {most:.0f} megapixels; scale it down") from None

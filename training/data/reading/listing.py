@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..pictures import formats
 from ..pictures.images import EXTENSIONS
-from . import sources
+from . import preferences, sources
 
 _METADATA = "metadata.jsonl"
 _CSV = "metadata.csv"
@@ -31,9 +31,15 @@ class Listing:
     jsons: list[Path] = field(default_factory=list)
     metadata: list[Path] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
+    preferences: list[Path] = field(default_factory=list)
     unsupported: list[tuple[Path, str]] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+
+
+def picture_suffixes() -> frozenset[str]:
+    """Those of files that are read as pictures here: Pillow's, and of packages installed."""
+    return EXTENSIONS | formats.readable(formats.FORMATS)
 
 
 def list_folder(root: Path) -> Listing:
@@ -57,6 +63,8 @@ def _sort_in(found: Listing, path: Path, readable: frozenset[str]) -> None:
         found.texts.append((path, suffix))
     elif name == _METADATA:
         found.metadata.append(path)
+    elif name == preferences.LIST:
+        found.preferences.append(path)
     elif name == _CSV:
         found.tables.append(path)
     elif name in _UNREAD_TABLES:

@@ -30,7 +30,7 @@ class Curve:
 
 
 def draw(entries: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Loss and retrieval accuracy over steps, with validation where logged. Nothing for no step.
+    """Loss and accuracy over steps, with validation where logged. Nothing for no step.
 
     Steps without a finite loss are left out. Raises OSError.
     """
@@ -41,7 +41,7 @@ def draw(entries: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     _panel(pen, 24, f"{title}: loss", _curves(entries, "loss", "val_loss"), None)
     bounds = (0.0, 1.0)
     accuracy = _curves(entries, "accuracy", "val_accuracy")
-    _panel(pen, 24 + PANEL, "retrieval accuracy", accuracy, bounds)
+    _panel(pen, 24 + PANEL, "accuracy", accuracy, bounds)
     content = io.BytesIO()
     image.save(content, "PNG")
     write_whole(path, content.getvalue())

@@ -10,15 +10,15 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from PIL import Image
 
-from ...training import data
-from ...training.data.captions.hard_captions import hard_captions
-from ...training.data.captions.words import read_words
-from ...training.data.pictures import images
-from ...training.errors import BadInput
-from . import pictures
+from ....training import data
+from ....training.data.captions.hard_captions import hard_captions
+from ....training.data.captions.words import read_words
+from ....training.data.pictures import images
+from ....training.errors import BadInput
+from .. import pictures
+from ..wording import TrainingError, worded
 from .alike import alike
 from .sheet import Shown, draw
-from .wording import TrainingError, worded
 
 _NAMED = 20
 """Files, or groups of captions, that the report names of a kind."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .reading import sources, tables, text_files
-from .reading.listing import Listing
-from .reading.names import Pictures, folded
-from .reading.sources import RANK, Row
+from . import preferences, sources, tables, text_files
+from .listing import Listing
+from .names import Pictures, folded
+from .sources import RANK, Row
 
 NEGATIVE = ".neg"
 
@@ -20,7 +20,8 @@ NEGATIVE = ".neg"
 class Gathered:
     """Captions by image, and what became of the rest.
 
-    captions: those that count, of places of one rank. places: where these stand. lost: images
+    captions: those that count, of places of one rank. worse: the pictures that each is better than.
+    places: where these stand. lost: images
     whose own caption file could not be read. keyless: entries of lists without a caption, with
     the keys they have. The others are as `Report` has them.
     """
@@ -28,6 +29,7 @@ class Gathered:
     listing: Listing
     captions: dict[Path, list[str]] = field(default_factory=dict)
     negatives: dict[Path, list[str]] = field(default_factory=dict)
+    worse: dict[Path, list[Path]] = field(default_factory=dict)
     places: dict[Path, list[str]] = field(default_factory=dict)
     lost: set[Path] = field(default_factory=set)
     imageless: list[str] = field(default_factory=list)
@@ -46,6 +48,12 @@ class Gathered:
                 f"{_place(row)}: what is no character (half an emoji, a control character) was "
                 "left out"
             )
+
+    @property
+    def own(self) -> list[Path]:
+        """The images, without those that only stand beside a better one."""
+        beside = {worse for each in self.worse.values() for worse in each} - self.worse.keys()
+        return [image for image in self.listing.images if image not in beside]
 
     def settle(self) -> None:
         """Chooses the places that count: an image's best rank; the others are passed over."""
@@ -73,8 +81,22 @@ def gather(listing: Listing) -> Gathered:
             _take(gathered, pictures, path, tables.read_csv(path))
         except (OSError, tables.NotRead) as error:
             gathered.unreadable.append((path, _reason(error)))
+    _read_preferences(gathered, owners, pictures)
     gathered.settle()
     return gathered
+
+
+def _read_preferences(gathered: Gathered, owners: _Owners, pictures: Pictures) -> None:
+    told = list(preferences.beside(gathered.listing.images, owners.of))
+    for path in gathered.listing.preferences:
+        for one in preferences.listed(path, pictures):
+            told.append(one)
+            if one.text:
+                gathered.give(one.better, sources.row(path, path.name, [one.text], sources.LIST))
+    for one in told:
+        worse = gathered.worse.setdefault(one.better, [])
+        if one.worse not in worse:
+            worse.append(one.worse)
 
 
 class _Owners:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ...errors import BadInput
+from ..report import Report, listed, printable
 from .gathering import Gathered
-from .reading.listing import Listing
-from .reading.sources import KEYS_NAMED
-from .report import Report, listed, printable
+from .listing import Listing
+from .sources import KEYS_NAMED
 
 
 def no_images(listing: Listing) -> BadInput:
@@ -57,6 +57,19 @@ def no_pairs(folder: Path, gathered: Gathered, report: Report) -> BadInput:
         f"No image in {folder} has a caption that can be read. Found: {', '.join(found)}"
         f"{_unsupported(gathered.listing)}. Write one into a .txt of the image's name, or as "
         "file_name and text into metadata.jsonl."
+    )
+
+
+def no_samples(named: str, report: Report) -> BadInput:
+    """The refusal of archives in which no picture has a caption, or none can be read."""
+    found = [
+        f"{len(report.uncaptioned)} pictures without a caption",
+        f"{len(report.imageless)} captions without a picture",
+        *([_unreadable(report.unreadable)] if report.unreadable else []),
+    ]
+    return _refused(
+        f"No picture in {named} has a caption. Found: {', '.join(found)}. In a .tar both have the "
+        f"same name (0001.jpg, 0001.txt), in a .parquet a row has an image and {KEYS_NAMED}."
     )
 
 

@@ -1,0 +1,172 @@
+"""Memory that training one pair at 1024 pixels takes on models of full size, by count.
+
+    COMFYUI_PATH=... python benchmarks/memory_by_count.py [NAME ...]
+
+ComfyUI's own networks run on PyTorch's meta device, where tensors have shapes and no numbers: what
+a backward pass would be handed is added up, storage by storage. So the figures need no GPU and no
+weights, and say nothing of what an allocator wastes: 1.2 GiB stand for that, CUDA and workspaces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import runpy
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+GIB = 2.0**30
+BESIDES = 1.2
+SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Full:
+    """A model in its full size. kind: of `tests/small_models.KINDS`, changed by network. weights:
+    bytes of a number. text: rows and width. latent: pixels a cell of it."""
+
+    kind: str
+    network: Mapping[str, Any]
+    weights: int
+    text: tuple[int, int]
+    cell: int = 8
+    latent: tuple[int, ...] = (16,)
+
+
+_FLUX = {
+    "hidden_size": 3072, "num_heads": 24, "axes_dim": [16, 56, 56], "mlp_ratio": 4.0, "depth": 19,
+    "depth_single_blocks": 38, "context_in_dim": 4096, "vec_in_dim": 768,
+}  # fmt: skip
+_KLEIN = {
+    **_FLUX, "axes_dim": [32] * 4, "mlp_ratio": 3.0, "depth": 5, "depth_single_blocks": 20,
+    "context_in_dim": 7680, "in_channels": 128, "out_channels": 128, "theta": 2000,
+    "vec_in_dim": None,
+}  # fmt: skip
+_LUMINA = {
+    "dim": 2304, "n_layers": 26, "n_refiner_layers": 2, "n_heads": 24, "n_kv_heads": 8,
+    "axes_dims": [32, 32, 32], "cap_feat_dim": 2304, "multiple_of": 256, "ffn_dim_multiplier": 4.0,
+}  # fmt: skip
+_Z_IMAGE = {
+    **_LUMINA, "dim": 3840, "n_layers": 30, "n_heads": 30, "n_kv_heads": 30,
+    "axes_dims": [32, 48, 48], "cap_feat_dim": 2560, "ffn_dim_multiplier": 8 / 3,
+    "pad_tokens_multiple": 32,
+}  # fmt: skip
+_PREDICT_2 = {
+    "model_channels": 2048, "num_blocks": 28, "num_heads": 16, "crossattn_emb_channels": 1024,
+    "adaln_lora_dim": 256, "max_img_h": 240, "max_img_w": 240, "max_frames": 128,
+    "mlp_ratio": 4.0,
+}  # fmt: skip
+_QWEN = {
+    "num_layers": 60, "attention_head_dim": 128, "num_attention_heads": 24,
+    "joint_attention_dim": 3584, "axes_dims_rope": (16, 56, 56),
+}  # fmt: skip
+
+MODELS: Mapping[str, Full] = {
+    "Flux.1, fp8": Full("flux", _FLUX, 1, (256, 4096)),
+    "Flux.2 klein 4B, bf16": Full("flux2", _KLEIN, 2, (512, 7680), 16, (128,)),
+    "Chroma, fp8": Full(
+        "chroma", {**_FLUX, "hidden_dim": 5120, "n_layers": 5, "out_dim": 3072}, 1, (64, 4096)
+    ),
+    "Qwen-Image, fp8": Full("qwen_image", _QWEN, 1, (100, 3584), latent=(16, 1)),
+    "Lumina 2, bf16": Full("lumina", _LUMINA, 2, (100, 2304)),
+    "Z-Image, bf16": Full("z_image", _Z_IMAGE, 2, (100, 2560)),
+    "Cosmos-Predict2 2B, Anima, bf16": Full("predict2", _PREDICT_2, 2, (512, 1024), latent=(16, 1)),
+}
+
+
+def main() -> int:
+    sys.argv[1:], chosen = [], sys.argv[1:]
+    runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
+    print("| | weights | kept, recomputed | one block again | in all | without recompute | cache |")
+    print("|---|---|---|---|---|---|---|")
+    for name, full in MODELS.items():
+        if not chosen or any(each.lower() in name.lower() for each in chosen):
+            print(row(name, full))
+    return 0
+
+
+def row(name: str, full: Full) -> str:
+    import torch
+
+    model = built(full)
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    weights = numbers * full.weights / GIB
+    kept, blocks = counted(model, full, checkpointing=True)
+    plain, _ = counted(model, full, checkpointing=False)
+    largest = max(sum(p.numel() for p in block.parameters()) for block in blocks)
+    cast = largest * 2 / GIB if full.weights == 1 else 0.0
+    block = plain / len(blocks) + cast
+    cache = torch.Size(full.text).numel() * 2 / 2**20
+    whole = weights + kept + block + BESIDES
+    return (
+        f"| {name} | {weights:.1f} | {kept:.2f} | {block:.2f} | {whole:.1f} | "
+        f"{weights + plain + BESIDES:.0f} | {cache:.2f} |"
+    )
+
+
+def built(full: Full) -> Any:
+    import comfy.supported_models
+    import torch
+    from comfyui_softrepa.tests import small_models
+
+    kind = small_models.KINDS[full.kind]
+    shape = {**kind.network, **full.network}
+    if kind.params is not None:
+        known = {field.name for field in dataclasses.fields(kind.params)}
+        shape = {key: value for key, value in shape.items() if key in {*known, "image_model"}}
+    config = getattr(comfy.supported_models, kind.config)(dict(shape))
+    config.unet_config = {**shape, "dtype": torch.bfloat16}
+    return config.get_model({}, device="meta").requires_grad_(False)
+
+
+def counted(model: Any, full: Full, checkpointing: bool) -> tuple[float, tuple[Any, ...]]:
+    """GiB that autograd keeps of one prediction, and the blocks that are computed again."""
+    import torch
+    from comfyui_softrepa.injection import make_application
+    from comfyui_softrepa.injection.architectures import architecture_of
+    from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
+    from comfyui_softrepa.training.model.graph.blocks import training_mode
+    from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
+
+    architecture = architecture_of(model)
+    width = architecture.widths(model)[0]
+    adapter = Adapter(
+        tokens=torch.empty(1, 5, 4, width, device="meta", requires_grad=True),
+        offsets=torch.empty(1, 100, 5, width, device="meta", requires_grad=True),
+        architecture=architecture.NAME,
+        placement=PLACEMENTS[architecture.NAME][0],
+        layers=tuple(map(str, range(5))),
+    )
+    options = with_adapter(training_options(model, checkpointing), make_application(model, adapter))
+    side = SIDE // full.cell
+    more = {"num_tokens": full.text[0]} if architecture.NAME == "lumina" else {}
+    if full.kind in ("flux", "chroma"):
+        more = {"guidance": torch.empty(1, device="meta"), **more}
+    if full.kind == "flux":
+        more["y"] = torch.empty(1, 768, device="meta")
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    held: dict[int, Any] = {}
+
+    def pack(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            held[storage._cdata] = storage  # held, so that no other takes its place
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), training_mode():
+        model.apply_model(
+            torch.empty(1, *full.latent, side, side, device="meta"),
+            torch.full((1,), 0.5, device="meta"),
+            c_crossattn=torch.empty(1, *full.text, device="meta"),
+            transformer_options=options,
+            **more,
+        )
+    total = sum(storage.nbytes() for storage in held.values())
+    return total / GIB, architecture.layers(model)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

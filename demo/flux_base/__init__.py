@@ -1,0 +1,1 @@
+"""What makes the second base model, a Flux: its network, its training, its files."""

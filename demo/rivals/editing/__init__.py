@@ -1,0 +1,1 @@
+"""Editing with and without an adapter, on the demo world."""

@@ -1,0 +1,115 @@
+"""Training by preference through the base's short forward, as `demo/sweep` trains the others."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ....softrepa.adapter import Adapter
+from ....training.cache.progress import progress
+from ....training.objectives import DPO, Row, mean_squared_error
+from ....training.settings.values import Settings
+from ....training.step.batches import Batch, Batches
+from ...sweep.model import LEVELS, Model
+from ...sweep.training import settings, start_of
+from .lora import Lora
+from .pairs import Compared
+
+
+class Predict(Protocol):
+    """The velocity of the bare model, or with what is trained."""
+
+    def __call__(
+        self, noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool
+    ) -> Tensor: ...
+
+
+FLAGS: dict[str, Any] = {
+    "objective": "dpo",
+    "batch_size": 8,
+    "tokens": 8,
+    "layers": "0,1,2",
+    "time_offsets": False,
+    "learning_rate": 1e-3,
+}
+"""The sweep's, where they apply."""
+
+
+def train(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> Adapter:
+    """The adapter after so many steps."""
+    chosen = settings(**FLAGS, beta=beta, steps=steps, seed=seed)
+    live = start_of(chosen).copy("cpu", trainable=True)
+
+    def predict(noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool) -> Tensor:
+        return model.predict(noisy, sigma, texts, None if bare else live.adapter)
+
+    _learn(model, pairs, chosen, list(live.tensors.values()), predict)
+    return live.copy("cpu", trainable=False).adapter
+
+
+def train_lora(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> Lora:
+    """The LoRA after so many steps, on the same batches."""
+    chosen = settings(**FLAGS, beta=beta, steps=steps, seed=seed)
+    lora = Lora.new(model, seed)
+
+    def predict(noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool) -> Tensor:
+        lora.scaled(0.0 if bare else 1.0)
+        return model.predict(noisy, sigma, texts)
+
+    with lora.on(model):
+        _learn(model, pairs, chosen, lora.parameters, predict)
+    return lora
+
+
+def _learn(
+    model: Model,
+    pairs: Compared,
+    chosen: Settings,
+    parameters: list[Tensor],
+    predict: Predict,
+) -> None:
+    optimizer = torch.optim.AdamW(
+        parameters, chosen.learning_rate, weight_decay=chosen.weight_decay
+    )
+    batches = Batches(
+        cache=pairs,
+        images=tuple(range(pairs.count)),
+        shapes={index: tuple(pairs.latents.shape[1:]) for index in range(len(pairs))},
+        size=chosen.batch_size,
+        timesteps=LEVELS,
+        seed=chosen.seed,
+        worse={index: (pairs.count + index,) for index in range(pairs.count)},
+    )
+    objective = DPO(**chosen.hyperparameters)
+    for step in progress(range(chosen.steps), label="train", unit="step"):
+        optimizer.zero_grad(set_to_none=True)
+        loss_of(model, objective, batches[step], pairs, predict).backward()
+        optimizer.step()
+
+
+def loss_of(
+    model: Model, objective: DPO, batch: Batch, pairs: Compared, predict: Predict
+) -> Tensor:
+    """The batch's loss, (), with the graph to what is trained."""
+    rows = len(batch.images)
+    names = [batch.captions[row[0]] for row in batch.candidates]
+    sigma = float(model.sigmas[batch.timestep])
+    latents = torch.stack([pairs.latent(at) for at in (*batch.images, *batch.worse)])
+    noisy, target = (
+        torch.lerp(latents, batch.noise.expand_as(latents), sigma),
+        batch.noise - latents,
+    )
+    texts = model.prompts.encode([*names, *names])
+    with torch.no_grad():
+        bare = predict(noisy, sigma, texts, bare=True)
+    predictions = predict(noisy, sigma, texts, bare=False)
+    loss = predictions.new_zeros(())
+    for row in range(rows):
+        both = [row, rows + row]
+        surveyed = predictions[both].detach()
+        one = objective(Row(surveyed, target[both], rows, batch.negatives, bare[both]))
+        loss = loss + one.constant
+        loss = loss + one.weights @ mean_squared_error(predictions[both], one.targets)
+    return loss

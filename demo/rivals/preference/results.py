@@ -1,0 +1,186 @@
+"""What tokens trained by preference do, alone and beside SoftREPA's: measured, and as a table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from ....evaluation.statistics.rates import paired
+from ....host.pack import ROOT
+from ....softrepa import files
+from ....softrepa.adapter import Adapter
+from ....softrepa.blend import concatenate
+from ... import world
+from ...evaluate import verdicts
+from ...judge import ATTRIBUTES
+from ...sweep.model import Model
+from ...table import gain
+from . import pairs
+from .lesson import train, train_lora
+from .lora import Lora
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+SECTION = "preference"
+KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
+ADAPTERS = ROOT / "build" / "preference"
+"""Where pairs and trained adapters are kept between runs."""
+PROMPTS = 500
+
+
+@dataclass(frozen=True)
+class Use:
+    """One way to paint. method: bare, softrepa (the kept adapter), dpo, or both: the tokens of
+    softrepa and dpo side by side; lora: one trained by dpo. seed: of dpo's training."""
+
+    method: str
+    strength: float = 1.0
+    beta: float = 0.0
+    steps: int = 0
+    seed: int = 0
+
+
+def uses() -> Iterator[Use]:
+    """A training seed at a time, so that what is there when time runs out compares like with
+    like."""
+    yield Use("bare")
+    for seed in (0, 1, 2):
+        for strength in (1.0, 0.5):
+            yield Use("dpo", strength, 2000.0, 400, seed)
+        yield Use("lora", 1.0, 2000.0, 400, seed)
+        if seed == 0:
+            yield Use("softrepa", 0.5)
+        yield Use("both", 0.5, 2000.0, 400, seed)
+    yield Use("dpo", 1.0, 500.0, 400)
+
+
+@dataclass
+class Bench:
+    """The base, the prompts that chose nothing, and what is made once."""
+
+    prompts: int = PROMPTS
+
+    @cached_property
+    def model(self) -> Model:
+        return Model.load()
+
+    @cached_property
+    def scenes(self) -> list[world.Scene]:
+        return world.unswept_scenes(self.prompts)
+
+    @cached_property
+    def compared(self) -> pairs.Compared:
+        found = pairs.kept(self.model, ADAPTERS / "pairs.npz")
+        print(f"{found.count} pairs of {pairs.PROMPTS} prompts", flush=True)
+        return found
+
+    def adapter(self, use: Use) -> Adapter | None:
+        if use.method in ("bare", "lora"):
+            return None
+        if use.method == "softrepa":
+            return files.read(KEPT)
+        trained = self._trained(use)
+        return trained if use.method == "dpo" else concatenate(files.read(KEPT), trained)
+
+    def on(self, use: Use) -> AbstractContextManager[None]:
+        """Puts a LoRA on the model, where the use has one."""
+        if use.method != "lora":
+            return nullcontext()
+        file = ADAPTERS / f"lora_beta{use.beta:g}_steps{use.steps}_seed{use.seed}.safetensors"
+        if not file.is_file():
+            made = train_lora(self.model, self.compared, use.beta, use.steps, use.seed)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(made.state, file)
+        return Lora.of(self.model, load_file(file)).on(self.model, use.strength)
+
+    def _trained(self, use: Use) -> Adapter:
+        file = ADAPTERS / f"beta{use.beta:g}_steps{use.steps}_seed{use.seed}.safetensors"
+        if not file.is_file():
+            made = train(self.model, self.compared, use.beta, use.steps, use.seed)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            files.write(file, made)
+        return files.read(file)
+
+    def measure(self, use: Use) -> dict[str, Any]:
+        """Each prompt's verdict, 1 or 0, attribute by attribute."""
+        prompts = [world.caption(scene) for scene in self.scenes]
+        adapter = self.adapter(use)
+        with self.on(use):
+            pictures = self.model.paint(
+                prompts, range(len(prompts)), adapter, strength=use.strength
+            )
+        found = verdicts(list(pictures), self.scenes)
+        return {name: "".join("01"[v.as_dict()[name]] for v in found) for name in ATTRIBUTES}
+
+
+def read(file: Path = RESULTS) -> dict[Use, Mapping[str, str]]:
+    """What was found so far."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return {Use(**entry["use"]): entry["right"] for entry in map(json.loads, lines)}
+
+
+def run(file: Path = RESULTS, minutes: float | None = None) -> None:
+    """Measures what the file does not hold yet; begins nothing after so many minutes."""
+    began, known, bench = time.monotonic(), read(file), Bench()
+    for use in uses():
+        if use in known:
+            continue
+        if minutes is not None and time.monotonic() - began > 60 * minutes:
+            return
+        right = bench.measure(use)
+        with file.open("a") as lines:
+            lines.write(json.dumps({"use": asdict(use), "right": right}) + "\n")
+        print(use, right["all"].count("1") / len(right["all"]), flush=True)
+
+
+def table(file: Path = RESULTS) -> str:
+    """A row a way, its training seeds together: the share right by seed, and the gain over the bare
+    base with its 95 % interval over prompts, a prompt's mean over the seeds."""
+    found = read(file)
+    groups: dict[tuple[str, float, float, int], list[Mapping[str, str]]] = {}
+    for use, right in found.items():
+        groups.setdefault((use.method, use.strength, use.beta, use.steps), []).append(right)
+    lines = [
+        "| tokens | strength | beta | right, by training seed | mean | gain | colour | shape "
+        "| number | relation |",
+        "|" + "---|" * 10,
+    ]
+    bare = found.get(Use("bare"))
+    for (method, strength, beta, _), some in groups.items():
+        shares = [100 * _numbers(right["all"]).mean() for right in some]
+        cells = [
+            method,
+            f"{strength:g}" if method != "bare" else "",
+            f"{beta:g}" if beta else "",
+            ", ".join(f"{share:.1f}" for share in shares),
+            f"{np.mean(shares):.1f} %",
+            _gain(bare, some) if method != "bare" else "",
+            *(
+                f"{100 * np.mean([_numbers(right[name]).mean() for right in some]):.1f} %"
+                for name in ("colour", "shape", "number", "relation")
+            ),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _gain(bare: Mapping[str, str], some: list[Mapping[str, str]]) -> str:
+    if len(some) == 1:
+        before, after = ([bit == "1" for bit in one["all"]] for one in (bare, some[0]))
+        return gain(paired(before, after))
+    changes = [_numbers(right["all"]) - _numbers(bare["all"]) for right in some]
+    by_prompt = 100 * np.mean(changes, axis=0)
+    mean, half = by_prompt.mean(), 1.96 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def _numbers(bits: str) -> np.ndarray:
+    return np.array([float(bit) for bit in bits])

@@ -1,0 +1,137 @@
+"""What a model is called with in training, through ComfyUI's own slots for patches: an attention
+that has a backward pass, activation checkpointing, and no copies of weights in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ....injection import Application, model_options
+from ....injection.architectures import architecture_of
+from ...errors import BadInput
+from .blocks import KEY, RecomputedBlocks
+from .recompute import RecomputedModules, recomputed
+from .rotation import differentiable
+from .weights import UncopiedWeights, castable
+
+
+@dataclass(frozen=True, eq=False)
+class PlainJointBlock:
+    """The joint block itself, with or without checkpointing.
+
+    ComfyUI checkpoints a joint block whenever a patch stands in its slot, and never otherwise. An
+    adapter's patch stands in some slots, so that here the choice is made for all of them, and in
+    the one way that is counted (see `step.footprint`).
+    """
+
+    block: torch.nn.Module
+    checkpointed: bool
+
+    def __call__(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        given = (args["txt"], args["img"])
+        more = {
+            "c": args["vec"],
+            "use_checkpoint": False,
+            "transformer_options": args["transformer_options"],
+        }
+        again = self.checkpointed and torch.is_grad_enabled()
+        with recomputed(self.block, given, more) if again else nullcontext():
+            text, image = self.block(*given, **more)
+        return {"txt": text, "img": image}
+
+
+def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, Any]:
+    """`transformer_options` to train with; the adapter's patches wrap what is in them.
+
+    checkpointing: of each block's graph only its inputs are kept. MMDiT blocks have a slot for it;
+    a U-Net's have none, and get hooks for each call. Raises BadInput for other networks.
+    """
+    network, architecture = model.diffusion_model, architecture_of(model)
+    blocks = getattr(network, "joint_blocks", None)
+    layers = architecture.layers(model)
+    recomputed = (layers or _recomputable(network)) if checkpointing else ()
+    outside = set(network.modules()).difference(*(block.modules() for block in recomputed))
+    options: dict[str, Any] = differentiable(architecture.NAME, _attention())
+    if blocks is not None:
+        slots = {
+            ("double_block", index): PlainJointBlock(block, checkpointing)
+            for index, block in enumerate(blocks)
+        }
+        options["patches_replace"] = {"dit": slots}
+    elif recomputed:
+        _wrap(options, RecomputedBlocks(layers) if layers else RecomputedModules(recomputed))
+    if architecture.WRITES and not recomputed:
+        return options  # its graph is kept by `Denoiser.mutations`
+    # Recomputed blocks cast their weights anew anyway.
+    _wrap(options, UncopiedWeights(tuple(one for one in castable(network) if one in outside)))
+    return options
+
+
+def room(model: torch.nn.Module, resolution: int, predictions: int) -> int:
+    """Bytes for the activations of so many predictions at once, by a rough count, where blocks are
+    computed again: what a model that does not fit whole has to leave free. 0 where they are not."""
+    architecture = architecture_of(model)
+    layers = len(architecture.layers(model))
+    sequence = (resolution // 16) ** 2 + 512
+    one = sequence * architecture.widths(model)[0] * 2
+    return predictions * one * (layers + _ONE_BLOCK) if layers else 0
+
+
+_ONE_BLOCK = 50
+"""A block's whole graph, times what is kept of it where it is computed again: 44 to 53 in the
+models that `benchmarks/memory_by_count.py` counts."""
+
+
+def with_adapter(options: dict[str, Any], application: Application) -> dict[str, Any]:
+    """Training's own options and an adapter's together: its wrapper is around those of training,
+    whose hooks so see what it has put into a block."""
+    from comfy.patcher_extension import merge_nested_dicts
+
+    return merge_nested_dicts(model_options(application), options)
+
+
+def recomputes(options: dict[str, Any]) -> bool:
+    """Whether these are options under which blocks that write into their inputs are recomputed."""
+    from comfy.patcher_extension import WrappersMP
+
+    own = options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}).get(KEY, ())
+    return any(isinstance(each, RecomputedBlocks) for each in own)
+
+
+def _wrap(options: dict[str, Any], wrapper: Any) -> None:
+    from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+
+    add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper, options)
+
+
+def _recomputable(network: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    """The blocks of a network that together hold nearly all that its graph keeps."""
+    if hasattr(network, "joint_blocks"):
+        return tuple(network.joint_blocks)
+    from comfy.ldm.modules.attention import BasicTransformerBlock
+    from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock, UNetModel
+
+    if not isinstance(network, UNetModel):
+        raise BadInput("--checkpointing is not there for this model: use a smaller --micro-batch.")
+    kinds = (ResBlock, BasicTransformerBlock)
+    return tuple(module for module in network.modules() if isinstance(module, kinds))
+
+
+def _attention() -> dict[str, Any]:
+    """PyTorch's own attention in place of what the server was started with: builds of xformers,
+    sage and flash attention need have no backward pass. Nothing where it is used anyway."""
+    from comfy.ldm.modules import attention
+
+    if attention.optimized_attention is attention.attention_pytorch:
+        return {}
+    return {"optimized_attention_override": _pytorch_attention}
+
+
+def _pytorch_attention(replaced: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    return attention_pytorch(*given, **named)
