@@ -24,6 +24,7 @@ PROMPTS = {
     "softrepa_sd3": ("three red triangles above a yellow square",),
     "softrepa_sdxl": ("a black circle above two red squares",),
     "softrepa_sd15": ("two purple triangles below three blue squares",),
+    "softrepa_cfg_plus_plus": ("three blue squares above a yellow circle",),
     "softrepa_flux1": ("two yellow squares above a green circle",),
     "softrepa_z_image": ("three green triangles right of a blue square",),
     "softrepa_anima": ("a red circle above a blue triangle",),
