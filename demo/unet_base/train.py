@@ -28,7 +28,7 @@ from .network import Text, UNet
 LEVELS = 1000
 PICTURES = 12_000
 BATCH = 64
-TRUE_STEPS, MIXED_STEPS = 4000, 3000
+TRUE_STEPS, MIXED_STEPS = 1800, 1400
 FALL = 0.5
 """Share of the second stage in which the rate falls to nothing in a line."""
 RATE = 1.5e-3

@@ -157,3 +157,12 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path):
     assert again.step == 2
     for left, right in zip(*(one.average.parameters() for one in found), strict=True):
         assert torch.equal(left, right)
+
+
+def test_the_base_paints_held_out_prompts_far_above_chance():
+    """A quick look, by the short forward; the whole table is in demo/unet_base/README.md."""
+    scenes = world.held_out_scenes(16, seed=0)
+    prompts = [world.caption(scene) for scene in scenes]
+    pictures = Unet.load().paint(prompts, range(16), settings=evaluate.sampling(guidance=4.0))
+    found = evaluate.rates(evaluate.verdicts(list(pictures), scenes))
+    assert found["all"].share > 0.2
