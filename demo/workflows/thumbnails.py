@@ -28,7 +28,6 @@ PROMPTS = {
     "softrepa_flux1": ("two yellow squares above a green circle",),
     "softrepa_z_image": ("three green triangles right of a blue square",),
     "softrepa_anima": ("a red circle above a blue triangle",),
-    "softrepa_cfg_plus_plus": ("three blue squares above a yellow circle",),
     "softrepa_before_after": ("two green circles above a purple square",),
     "softrepa_one_prompt_only": ("a red square above three green circles",),
     "softrepa_schedule_and_blocks": ("three black squares right of a yellow circle",),
