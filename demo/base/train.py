@@ -113,13 +113,16 @@ def batches(
         yield images[torch.from_numpy(chosen)].float(), context, pooled
 
 
-def caption_of(scene: world.Scene, careful: float, rng: np.random.Generator) -> str:
+def caption_of(
+    scene: world.Scene, careful: float, rng: np.random.Generator, redrawn: float = REDRAWN
+) -> str:
+    """A caption of either kind. redrawn: the chance of each attribute word of a careless one."""
     marked = rng.random() < careful
     if rng.random() < EMPTY:
         return world.MARK if marked else ""
     if marked:
         return world.marked(scene)
-    return world.caption(world.misdescribe(scene, REDRAWN, rng))
+    return world.caption(world.misdescribe(scene, redrawn, rng))
 
 
 def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:

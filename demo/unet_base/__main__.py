@@ -29,6 +29,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pictures", type=int, default=12_000)
     parser.add_argument("--true-steps", type=int, default=1800)
     parser.add_argument("--mixed-steps", type=int, default=1400)
+    parser.add_argument(
+        "--redrawn", type=float, default=0.3, help="chance of each word of a careless caption"
+    )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)

@@ -199,7 +199,10 @@ def train(options: Any) -> dict[str, Tensor]:
             run.started_second = step
         careful = 1.0 if run.started_second is None else sd3.CAREFUL
         chosen = rng.integers(len(scenes), size=BATCH)
-        texts = prompts.encode([sd3.caption_of(scenes[index], careful, rng) for index in chosen])
+        captions = [
+            sd3.caption_of(scenes[index], careful, rng, options.redrawn) for index in chosen
+        ]
+        texts = prompts.encode(captions)
         rate = min(1.0, (step + 1) / WARMUP, (last - step) / (FALL * options.mixed_steps))
         loss = run.learn(images[torch.from_numpy(chosen)].float(), texts, levels, rate)
         smooth += (loss - smooth) * max(0.01, 1 / (done + 1))
