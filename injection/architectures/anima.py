@@ -86,10 +86,12 @@ def add_patches(
     }
     partial = not all(is_full(block.strength) for block in blocks.values())
     network = model.diffusion_model
-    if tokens.requires_grad and not partial:
+    if tokens.requires_grad:
         # In training: as arguments of whole blocks, which a backward pass can compute again.
         whole = {
-            network.blocks[int(name)]: WholeBlockPatch(tokens[:, block.row], 1.0, at_end)
+            network.blocks[int(name)]: WholeBlockPatch(
+                tokens[:, block.row], block.strength, at_end, block.in_attention
+            )
             for name, block in blocks.items()
         }
         add_hooks(options, whole)
