@@ -97,6 +97,37 @@ def does_it_help() -> Workflow:
     return flow
 
 
+def train_your_own() -> Workflow:
+    flow = Workflow("softrepa_train_your_own")
+    model = models.DEMO
+    checkpoint = flow.node("CheckpointLoaderSimple", (FIRST, 0), ckpt_name=model.checkpoint)
+    flow.group("1 · Model", [checkpoint])
+    look = flow.node("SoftREPADataset", (SECOND, 0), folder=models.DEMO_FOLDER, count=8)
+    flow.group("2 · Look at the pictures", [look], OURS)
+    links = {name: checkpoint[name.upper()] for name in ("model", "clip", "vae")}
+    train = flow.node(
+        "SoftREPATrain",
+        (SECOND + 450, 0),
+        links,
+        name="my_first_adapter",
+        folder=models.DEMO_FOLDER,
+        steps=200,
+        resolution=model.side,
+        preview_every=50,
+        preview_prompts=notes.TRAIN_PROMPTS.strip(),
+    )
+    flow.group("3 · Train", [train], OURS)
+    left = SECOND + 980
+    loaded = Loaded(checkpoint, train)
+    apply = _apply(flow, loaded, strength=0.5, left=left, number=4)
+    _compare(flow, model, loaded, apply, left + 390, "two red circles right of a blue triangle", 5)
+    flow.note("Files", (FIRST, 195), notes.TRAIN_FILES)
+    flow.note("Look first", (SECOND, look.bottom + 80), notes.TRAIN_LOOK, width=400)
+    flow.note("Train, stop, go on", (left, apply.bottom + 80), notes.TRAIN_RUN)
+    flow.note("Your own", (left + 390, 830), notes.TRAIN_OWN, width=720)
+    return flow
+
+
 def one_prompt() -> Workflow:
     flow = Workflow("softrepa_one_prompt_only")
     model = models.SD3
@@ -167,26 +198,40 @@ def _before_after(name: str, model: Model, prompt: str, files: str, text: str) -
     flow = Workflow(name)
     loaded = _loaders(flow, model)
     apply = _apply(flow, loaded)
-    prompts = _prompts(flow, loaded, THIRD, prompt)
-    latent = _latent(flow, model, (THIRD, 430))
-    seed = flow.node("PrimitiveInt", (THIRD, 640), title="Seed", size=(360, 82), value=1)
-    flow.group("3 · Prompts, size and seed", [prompts.positive, prompts.negative, latent, seed])
-    title = "Without the adapter"
-    without = _sampler(flow, model, (FOURTH, 0), loaded.checkpoint, prompts, latent, seed, title)
-    title = "With the adapter"
-    with_it = _sampler(flow, model, (FOURTH, 345), apply, prompts, latent, seed, title)
-    flow.group("4 · Sample twice", [without, with_it])
-    for left, sampler, title in (
-        (FIFTH, without, "5 · Without the adapter"),
-        (SIXTH, with_it, "6 · With the adapter"),
-    ):
-        decoded = _decoded(flow, loaded, (left, 0), sampler)
-        prefix = f"{name}_{title.split()[2].lower()}"
-        saved = _saved(flow, (left, 125), decoded, prefix, (340, 400))
-        flow.group(title, [decoded, saved])
+    _compare(flow, model, loaded, apply, THIRD, prompt, 3)
     _files_note(flow, files)
     flow.note("What to try", (SECOND, 540), text)
     return flow
+
+
+def _compare(
+    flow: Workflow,
+    model: Model,
+    loaded: Loaded,
+    apply: Node,
+    left: int,
+    prompt: str,
+    first: int,
+) -> None:
+    """Both pictures of one prompt and seed, in groups numbered from `first`."""
+    prompts = _prompts(flow, loaded, left, prompt)
+    latent = _latent(flow, model, (left, 430))
+    seed = flow.node("PrimitiveInt", (left, 640), title="Seed", size=(360, 82), value=1)
+    nodes = [prompts.positive, prompts.negative, latent, seed]
+    flow.group(f"{first} · Prompts, size and seed", nodes)
+    right = left + FOURTH - THIRD
+    title = "Without the adapter"
+    without = _sampler(flow, model, (right, 0), loaded.checkpoint, prompts, latent, seed, title)
+    title = "With the adapter"
+    with_it = _sampler(flow, model, (right, 345), apply, prompts, latent, seed, title)
+    flow.group(f"{first + 1} · Sample twice", [without, with_it])
+    for column, sampler, title in ((FIFTH, without, "Without"), (SIXTH, with_it, "With")):
+        place = left + column - THIRD
+        decoded = _decoded(flow, loaded, (place, 0), sampler)
+        prefix = f"{flow.name}_{title.lower()}"
+        saved = _saved(flow, (place, 125), decoded, prefix, (340, 400))
+        number = first + 2 + (column == SIXTH)
+        flow.group(f"{number} · {title} the adapter", [decoded, saved])
 
 
 def _finish(
@@ -222,10 +267,12 @@ def _loaders(flow: Workflow, model: Model) -> Loaded:
     return Loaded(checkpoint, adapter)
 
 
-def _apply(flow: Workflow, loaded: Loaded, strength: float = 1) -> Node:
+def _apply(
+    flow: Workflow, loaded: Loaded, strength: float = 1, left: int = SECOND, number: int = 2
+) -> Node:
     links = {"model": loaded.checkpoint["MODEL"], "adapter": loaded.adapter["adapter"]}
-    apply = flow.node("SoftREPAApply", (SECOND, 0), links, strength=strength)
-    flow.group("2 · Apply SoftREPA", [apply], OURS)
+    apply = flow.node("SoftREPAApply", (left, 0), links, strength=strength)
+    flow.group(f"{number} · Apply SoftREPA", [apply], OURS)
     return apply
 
 
@@ -283,4 +330,7 @@ def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point
     return flow.node("SaveImage", place, links, size=size, filename_prefix=prefix)
 
 
-LAYOUTS = (sd3, sdxl, sd15, before_after, one_prompt, schedule_and_blocks, demo_world, does_it_help)
+LAYOUTS = (
+    *(sd3, sdxl, sd15, before_after, one_prompt, schedule_and_blocks, demo_world, does_it_help),
+    train_your_own,
+)

@@ -129,3 +129,5 @@ DEMO = Model(
     side=64,
     sampling={"steps": 20, "cfg": 4, "sampler_name": "euler", "scheduler": "simple"},
 )
+DEMO_FOLDER = "softrepa_demo_400"
+"""Of the demo's pictures in ComfyUI's input, where `demo/run.py` leaves them."""
