@@ -6,8 +6,6 @@ import { element, addPanel, keepShown } from './panel.js'
 
 export const EVENT = 'softrepa.train'
 const HEIGHT = 320
-/** Pixels of a column of the strip, as training/run/previews.py draws it. */
-const COLUMN = 256
 const PLOTS = [
   { key: 'loss', heldOut: 'val_loss' },
   { key: 'accuracy', heldOut: 'val_accuracy', bounds: [0, 1] }
@@ -20,7 +18,6 @@ export class TrainingView {
   #head = element('div', 'softrepa-head')
   #plots = element('div', 'softrepa-plots')
   #previews = element('img', 'softrepa-previews')
-  #bare = element('img', 'softrepa-bare')
   #film = element('a', 'softrepa-film', '', { target: '_blank', rel: 'noopener' })
   #strip = element('div', 'softrepa-strip')
   #told = null
@@ -29,10 +26,10 @@ export class TrainingView {
     this.#node = node
     this.#shared = shared
     this.#strip.hidden = true
-    this.#film.append(this.#previews, this.#bare)
+    this.#film.append(this.#previews)
     this.#strip.append(this.#film)
     this.#strip.addEventListener('wheel', (event) => sideways(this.#strip, event))
-    this.#previews.addEventListener('load', () => this.#settle())
+    this.#previews.addEventListener('load', () => this.#strip.scrollTo({ left: this.#strip.scrollWidth }))
     // A server that was started anew has emptied its temp.
     this.#previews.addEventListener('error', () => (this.#strip.hidden = true))
     this.#content.append(this.#head, this.#plots, this.#strip)
@@ -63,14 +60,8 @@ export class TrainingView {
 
   #show(address) {
     if (this.#previews.getAttribute('src') === address) return
-    this.#previews.src = this.#bare.src = this.#film.href = address
+    this.#previews.src = this.#film.href = address
     this.#previews.alt = this.#film.title = this.#shared.text('trainPreviews')
-  }
-
-  /** The newest column in view; the first one, of the bare model, stays in sight beside it. */
-  #settle() {
-    this.#bare.style.aspectRatio = `${COLUMN} / ${this.#previews.naturalHeight}`
-    this.#strip.scrollTo({ left: this.#strip.scrollWidth })
   }
 
   #plot({ key, heldOut, bounds }, curve, steps) {

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from . import models, notes
-from .graph import Node, Output, Point, Workflow
+from . import models, notes, pieces
+from .graph import Workflow
 from .models import Model
-
-FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = 0, 390, 780, 1190, 1540, 1930
-"""Left edges of the columns."""
-GREEN, RED = ("#232", "#353"), ("#322", "#533")
-OURS = "#8a5fb0"
-"""Frame of the groups that this pack is about."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    model: Output
-    clip: Output
-    vae: Output
-    adapter: Node
-
-
-@dataclass(frozen=True)
-class Prompts:
-    positive: Node
-    negative: Node
+from .pieces import FIFTH, FIRST, FOURTH, GREEN, OURS, SECOND, SIXTH, THIRD, Loaded, Prompts
 
 
 def sd3() -> Workflow:
@@ -92,8 +73,8 @@ def demo_world() -> Workflow:
 def does_it_help() -> Workflow:
     flow = Workflow("softrepa_does_it_help")
     model = models.DEMO
-    loaded = _loaders(flow, model)
-    apply = _apply(flow, loaded, strength=0.5)  # at which the demo's adapter is best
+    loaded = pieces.load(flow, model)
+    apply = pieces.apply_adapter(flow, loaded, strength=0.5)  # at which the demo's adapter is best
     trial = flow.node(
         "SoftREPATrial",
         (THIRD, 0),
@@ -118,21 +99,54 @@ def does_it_help() -> Workflow:
     flow.group("4 · Score", [scorer, scored], OURS)
     report = flow.node("SoftREPAReport", (left + 410, 0), {"trial": scored["trial"]})
     flow.group("5 · Does it help?", [report], OURS)
-    _files_note(flow, notes.TRIAL_FILES)
+    pieces.files_note(flow, notes.TRIAL_FILES)
     flow.note("What happens", (SECOND, apply.bottom + 80), notes.TRIAL)
     flow.note("Your own eyes", (left, 430), notes.TRIAL_VOTE)
     flow.note("Your own files", (left + 410, 640), notes.TRIAL_OWN, width=560)
     return flow
 
 
+def train_your_own() -> Workflow:
+    flow = Workflow("softrepa_train_your_own")
+    model = models.DEMO
+    checkpoint = flow.node("CheckpointLoaderSimple", (FIRST, 0), ckpt_name=model.checkpoint)
+    flow.group("1 · Model", [checkpoint])
+    look = flow.node("SoftREPADataset", (SECOND, 0), folder=models.DEMO_FOLDER, count=8)
+    flow.group("2 · Look at the pictures", [look], OURS)
+    links = {name: checkpoint[name.upper()] for name in ("model", "clip", "vae")}
+    train = flow.node(
+        "SoftREPATrain",
+        (SECOND + 450, 0),
+        links,
+        name="my_first_adapter",
+        folder=models.DEMO_FOLDER,
+        steps=200,
+        resolution=model.side,
+        preview_every=50,
+        preview_prompts=notes.TRAIN_PROMPTS.strip(),
+    )
+    flow.group("3 · Train", [train], OURS)
+    left = SECOND + 980
+    loaded = Loaded(checkpoint["MODEL"], checkpoint["CLIP"], checkpoint["VAE"], train)
+    apply = pieces.apply_adapter(flow, loaded, strength=0.5, left=left, number=4)
+    pieces.compare(
+        flow, model, loaded, apply, left + 390, "two red circles right of a blue triangle", 5
+    )
+    flow.note("Files", (FIRST, 195), notes.TRAIN_FILES)
+    flow.note("Look first", (SECOND, look.bottom + 80), notes.TRAIN_LOOK, width=400)
+    flow.note("Train, stop, go on", (left, apply.bottom + 80), notes.TRAIN_RUN)
+    flow.note("Your own", (left + 390, 830), notes.TRAIN_OWN, width=720)
+    return flow
+
+
 def one_prompt() -> Workflow:
     flow = Workflow("softrepa_one_prompt_only")
     model = models.SD3
-    loaded = _loaders(flow, model)
-    prompts = _prompts(
+    loaded = pieces.load(flow, model)
+    prompts = pieces.write_prompts(
         flow, loaded, SECOND, "a red cube on top of a green ball beside a blue cone, studio photo"
     )
-    latent = _latent(flow, model, (SECOND, 430))
+    latent = pieces.empty_latent(flow, model, (SECOND, 430))
     flow.group("2 · Prompts and size", [prompts.positive, prompts.negative, latent])
     links = {
         "conditioning": prompts.positive["CONDITIONING"],
@@ -141,9 +155,9 @@ def one_prompt() -> Workflow:
     apply = flow.node("SoftREPAApplyConditioning", (THIRD + 20, 0), links)
     flow.group("3 · On one prompt only", [apply], OURS)
     with_adapter = Prompts(apply, prompts.negative)
-    sampler = _sampler(flow, model, (FOURTH, 0), loaded.model, with_adapter, latent)
-    _finish(flow, loaded, sampler, "softrepa_one_prompt")
-    _files_note(flow, model.files_note())
+    sampler = pieces.sample(flow, model, (FOURTH, 0), loaded.model, with_adapter, latent)
+    pieces.finish(flow, loaded, sampler, "softrepa_one_prompt")
+    pieces.files_note(flow, model.files_note())
     flow.note("What to try", (THIRD + 20, 585), notes.ONE_PROMPT + notes.BANK)
     return flow
 
@@ -151,7 +165,7 @@ def one_prompt() -> Workflow:
 def schedule_and_blocks() -> Workflow:
     flow = Workflow("softrepa_schedule_and_blocks")
     model = models.SD3
-    loaded = _loaders(flow, model)
+    loaded = pieces.load(flow, model)
     schedule = flow.node(
         "SoftREPASchedule", (SECOND, 0), keyframes="0:1, 0.5:1, 1:0", size=(340, 430)
     )
@@ -164,14 +178,14 @@ def schedule_and_blocks() -> Workflow:
     apply = flow.node("SoftREPAApply", (THIRD, 0), links, layers="0-1")
     flow.group("3 · In blocks 0 and 1", [apply], OURS)
     left = FOURTH - 20
-    prompts = _prompts(
+    prompts = pieces.write_prompts(
         flow, loaded, left, "four oranges in a white bowl on a blue cloth, soft light"
     )
-    latent = _latent(flow, model, (left, 430))
+    latent = pieces.empty_latent(flow, model, (left, 430))
     flow.group("4 · Prompts and size", [prompts.positive, prompts.negative, latent])
-    sampler = _sampler(flow, model, (left + 410, 0), apply["MODEL"], prompts, latent)
-    _finish(flow, loaded, sampler, "softrepa_schedule", first=5, picture=(340, 400))
-    _files_note(flow, model.files_note())
+    sampler = pieces.sample(flow, model, (left + 410, 0), apply["MODEL"], prompts, latent)
+    pieces.finish(flow, loaded, sampler, "softrepa_schedule", first=5, picture=(340, 400))
+    pieces.files_note(flow, model.files_note())
     flow.note("The schedule", (SECOND, 540), notes.SCHEDULE + notes.SCHEDULE_TRY)
     flow.note("The blocks", (THIRD, 540), notes.BLOCKS)
     return flow
@@ -180,10 +194,10 @@ def schedule_and_blocks() -> Workflow:
 def editing() -> Workflow:
     flow = Workflow("softrepa_editing")
     model = models.SD3
-    loaded = _loaders(flow, model)
-    apply = _apply(flow, loaded)
+    loaded = pieces.load(flow, model)
+    apply = pieces.apply_adapter(flow, loaded)
     text = "a red apple beside a blue mug on a wooden table, morning light"
-    source = _prompts(flow, loaded, THIRD, text, "Source prompt")
+    source = pieces.write_prompts(flow, loaded, THIRD, text, "Source prompt")
     target = flow.node(
         "CLIPTextEncode",
         (THIRD, 430),
@@ -193,10 +207,10 @@ def editing() -> Workflow:
         colour=GREEN,
         text=text.replace("red apple", "green pear"),
     )
-    latent = _latent(flow, model, (THIRD, 690))
+    latent = pieces.empty_latent(flow, model, (THIRD, 690))
     flow.group("3 · Source, negative, target", [source.positive, source.negative, target, latent])
     shown = "Source picture"
-    sampler = _sampler(flow, model, (FOURTH, 0), apply["MODEL"], source, latent, title=shown)
+    sampler = pieces.sample(flow, model, (FOURTH, 0), apply["MODEL"], source, latent, title=shown)
     edited = flow.node(
         "SoftREPAFlowEdit",
         (FOURTH, 420),
@@ -215,10 +229,12 @@ def editing() -> Workflow:
         (FIFTH + 40, sampler, "6 · Source"),
         (SIXTH + 40, edited, "7 · Edited"),
     ):
-        decoded = _decoded(flow, loaded, (left, 0), latents)
+        decoded = pieces.decode(flow, loaded, (left, 0), latents)
         prefix = f"{flow.name}_{title.split()[2].lower()}"
-        flow.group(title, [decoded, _saved(flow, (left, 125), decoded, prefix, (340, 400))])
-    _files_note(flow, model.files_note())
+        flow.group(
+            title, [decoded, pieces.save_picture(flow, (left, 125), decoded, prefix, (340, 400))]
+        )
+    pieces.files_note(flow, model.files_note())
     flow.note("What happens", (SECOND, 540), notes.EDITING)
     flow.note("What to try", (FIFTH + 40, 620), notes.EDITING_TRY, width=560)
     return flow
@@ -226,10 +242,10 @@ def editing() -> Workflow:
 
 def _text_to_image(name: str, model: Model, prompt: str, texts: tuple[str, ...]) -> Workflow:
     flow = Workflow(name)
-    loaded = _loaders(flow, model)
-    apply = _apply(flow, loaded)
-    prompts = _prompts(flow, loaded, THIRD, prompt)
-    latent = _latent(flow, model, (THIRD, 430))
+    loaded = pieces.load(flow, model)
+    apply = pieces.apply_adapter(flow, loaded)
+    prompts = pieces.write_prompts(flow, loaded, THIRD, prompt)
+    latent = pieces.empty_latent(flow, model, (THIRD, 430))
     third = [prompts.positive, prompts.negative, latent]
     if model.guidance is not None:
         links = {"conditioning": prompts.positive["CONDITIONING"]}
@@ -238,157 +254,25 @@ def _text_to_image(name: str, model: Model, prompt: str, texts: tuple[str, ...])
         prompts = Prompts(told, prompts.negative)
         third.append(told)
     flow.group("3 · Prompts and size", third)
-    sampler = _sampler(flow, model, (FOURTH, 0), apply["MODEL"], prompts, latent)
-    _finish(flow, loaded, sampler, name)
-    _files_note(flow, model.files_note(), loaded.adapter.bottom + 65)
+    sampler = pieces.sample(flow, model, (FOURTH, 0), apply["MODEL"], prompts, latent)
+    pieces.finish(flow, loaded, sampler, name)
+    pieces.files_note(flow, model.files_note(), loaded.adapter.bottom + 65)
     flow.note("What to try", (SECOND, 540), "".join(texts))
     return flow
 
 
 def _before_after(name: str, model: Model, prompt: str, files: str, text: str) -> Workflow:
     flow = Workflow(name)
-    loaded = _loaders(flow, model)
-    apply = _apply(flow, loaded)
-    prompts = _prompts(flow, loaded, THIRD, prompt)
-    latent = _latent(flow, model, (THIRD, 430))
-    seed = flow.node("PrimitiveInt", (THIRD, 640), title="Seed", size=(360, 82), value=1)
-    flow.group("3 · Prompts, size and seed", [prompts.positive, prompts.negative, latent, seed])
-    title = "Without the adapter"
-    without = _sampler(flow, model, (FOURTH, 0), loaded.model, prompts, latent, seed, title)
-    title = "With the adapter"
-    with_it = _sampler(flow, model, (FOURTH, 345), apply["MODEL"], prompts, latent, seed, title)
-    flow.group("4 · Sample twice", [without, with_it])
-    for left, sampler, title in (
-        (FIFTH, without, "5 · Without the adapter"),
-        (SIXTH, with_it, "6 · With the adapter"),
-    ):
-        decoded = _decoded(flow, loaded, (left, 0), sampler)
-        prefix = f"{name}_{title.split()[2].lower()}"
-        saved = _saved(flow, (left, 125), decoded, prefix, (340, 400))
-        flow.group(title, [decoded, saved])
-    _files_note(flow, files)
+    loaded = pieces.load(flow, model)
+    apply = pieces.apply_adapter(flow, loaded)
+    pieces.compare(flow, model, loaded, apply, THIRD, prompt, 3)
+    pieces.files_note(flow, files)
     flow.note("What to try", (SECOND, 540), text)
     return flow
-
-
-def _finish(
-    flow: Workflow,
-    loaded: Loaded,
-    sampler: Node,
-    prefix: str,
-    first: int = 4,
-    picture: Point = (500, 560),
-) -> None:
-    """The decoder below the sampler, the picture to its right."""
-    left, top = sampler.place
-    decoded = _decoded(flow, loaded, (left, top + 345), sampler)
-    flow.group(f"{first} · Sample", [sampler, decoded])
-    saved = _saved(flow, (left + 350, top), decoded, prefix, picture)
-    flow.group(f"{first + 1} · Picture", [saved])
-
-
-def _files_note(flow: Workflow, text: str, top: int = 455) -> None:
-    flow.note("Files", (FIRST, top), text)
-
-
-def _loaders(flow: Workflow, model: Model) -> Loaded:
-    if model.parts:
-        return _loaders_of_parts(flow, model)
-    checkpoint = flow.node(
-        "CheckpointLoaderSimple",
-        (FIRST, 0),
-        ckpt_name=model.checkpoint,
-        models=model.checkpoint_file,
-    )
-    name = model.adapter if model.folder[1] else model.checkpoint
-    adapter = flow.node("SoftREPALoader", (FIRST, 175), adapter=name, models=model.adapter_file)
-    flow.group("1 · Model and adapter", [checkpoint, adapter])
-    return Loaded(checkpoint["MODEL"], checkpoint["CLIP"], checkpoint["VAE"], adapter)
-
-
-def _loaders_of_parts(flow: Workflow, model: Model) -> Loaded:
-    """Model, text encoders and VAE from files of their own; the adapter is one's own, too."""
-    network, *texts, vae = model.parts
-    first = flow.node("UNETLoader", (FIRST, 0), unet_name=network.name, models=[network.file])
-    place, names = (FIRST, first.bottom + 60), [text.name for text in texts]
-    files = {"type": model.text_type, "models": [text.file for text in texts]}
-    if len(texts) == 2:
-        files |= {"clip_name1": names[0], "clip_name2": names[1]}
-        second = flow.node("DualCLIPLoader", place, **files)
-    else:
-        second = flow.node("CLIPLoader", place, clip_name=names[0], **files)
-    place = (FIRST, second.bottom + 60)
-    third = flow.node("VAELoader", place, vae_name=vae.name, models=[vae.file])
-    place = (FIRST, third.bottom + 60)
-    adapter = flow.node("SoftREPALoader", place, adapter=model.adapter)
-    flow.group("1 · Model and adapter", [first, second, third, adapter])
-    return Loaded(first["MODEL"], second["CLIP"], third["VAE"], adapter)
-
-
-def _apply(flow: Workflow, loaded: Loaded, strength: float = 1) -> Node:
-    links = {"model": loaded.model, "adapter": loaded.adapter["adapter"]}
-    apply = flow.node("SoftREPAApply", (SECOND, 0), links, strength=strength)
-    flow.group("2 · Apply SoftREPA", [apply], OURS)
-    return apply
-
-
-def _prompts(
-    flow: Workflow, loaded: Loaded, left: int, text: str, title: str = "Prompt"
-) -> Prompts:
-    clip = {"clip": loaded.clip}
-    positive = flow.node(
-        "CLIPTextEncode",
-        (left, 0),
-        clip,
-        title=title,
-        size=(360, 170),
-        colour=GREEN,
-        text=text,
-    )
-    place = (left, positive.bottom + 70)
-    negative = flow.node(
-        "CLIPTextEncode", place, clip, title="Negative prompt", size=(360, 120), colour=RED
-    )
-    return Prompts(positive, negative)
-
-
-def _latent(flow: Workflow, model: Model, place: Point) -> Node:
-    side = {"width": model.side, "height": model.side}
-    return flow.node(model.latent, place, **side)
-
-
-def _sampler(
-    flow: Workflow,
-    model: Model,
-    place: Point,
-    source: Output,
-    prompts: Prompts,
-    latent: Node,
-    seed: Node | None = None,
-    title: str | None = None,
-) -> Node:
-    links = {
-        "model": source,
-        "positive": prompts.positive["CONDITIONING"],
-        "negative": prompts.negative["CONDITIONING"],
-        "latent_image": latent["LATENT"],
-    }
-    if seed is not None:
-        links["seed"] = seed["INT"]
-    return flow.node("KSampler", place, links, title=title, **{"seed": 1, **model.sampling})
-
-
-def _decoded(flow: Workflow, loaded: Loaded, place: Point, sampler: Node) -> Node:
-    links = {"samples": sampler["LATENT"], "vae": loaded.vae}
-    return flow.node("VAEDecode", place, links)
-
-
-def _saved(flow: Workflow, place: Point, decoded: Node, prefix: str, size: Point) -> Node:
-    links = {"images": decoded["IMAGE"]}
-    return flow.node("SaveImage", place, links, size=size, filename_prefix=prefix)
 
 
 LAYOUTS = (
     sd3, sdxl, sd15, flux1, z_image, anima, cfg_plus_plus,
     before_after, one_prompt, schedule_and_blocks, editing, demo_world, does_it_help,
+    train_your_own,
 )  # fmt: skip

@@ -258,3 +258,5 @@ ANIMA = Model(
     ),
     text_type="stable_diffusion",
 )
+DEMO_FOLDER = "softrepa_demo_400"
+"""Of the demo's pictures in ComfyUI's input, where `demo/run.py` leaves them."""

@@ -246,3 +246,49 @@ and the second **target_guidance**.
 
 **Off and on**: select **Apply SoftREPA**, press Ctrl+B and run again; the seed is fixed.
 """
+TRAIN_FILES = """
+A model of 3 blocks that paints circles, squares and triangles, and 400 pictures with captions to \
+train on. Small enough for any computer; no graphics card needed.
+
+Both are made in a clone of this pack's repository:
+
+```
+python noxfile.py demo
+```
+
+Then copy the two folders **models** and **input** from **demo/output/comfyui/** into your \
+ComfyUI folder, over those that are there, and press **R** on the canvas.
+"""
+
+TRAIN_PROMPTS = """
+two red circles right of a blue triangle
+three green triangles above a black circle
+"""
+
+TRAIN_LOOK = """
+**SoftREPA Dataset** shows a folder of ComfyUI's **input**: pictures, captions, in red a nearly \
+right caption that training sets against each, and what is left out and why. Look before you train.
+"""
+
+TRAIN_RUN = """
+Press **Run**. **Train SoftREPA Adapter** draws loss and accuracy while it learns, and every 50 \
+steps paints two prompts with what it has learned so far, beside the bare model's pictures.
+
+**Stop** it whenever you like: **Run** again goes on where it was, also after a restart. When it \
+is done, **Run** trains nothing anew, and only paints.
+
+The adapter lies in **ComfyUI/models/softrepa/**, where **Load SoftREPA Adapter** lists it: for \
+daily use, put that node in place of the trainer.
+"""
+
+TRAIN_OWN = """
+**Your pictures**: make a folder in **ComfyUI/input/**, with a **.txt** beside each picture that \
+says what is visible. Write its name into **folder** of both nodes. Some hundred are a start.
+
+**Your model**: SD1.5, SDXL or SD3; choose it in the loader, set **resolution** to 0 and take \
+another **name**. For SDXL and SD1.5 raise **cfg** to 7, and paint at 1024 or 512.
+
+**strength** 0.5 is best for SoftREPA on the demo's model; compare with 1 on yours.
+
+All else that can be set: connect **SoftREPA Train Settings** to **settings**.
+"""

@@ -10,19 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo import cache, world
 from comfyui_softrepa.demo.base.join import make_checkpoint, state
 from comfyui_softrepa.host import comfyui
 from comfyui_softrepa.host.chromium import FLAGS, provide
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import install_pack, serve
+from comfyui_softrepa.training.settings.command_line import read_settings
 from playwright.sync_api import sync_playwright
 from safetensors.torch import save_file
 
+from .models import DEMO_FOLDER
 from .node_types import TYPES
 
 NAME = "softrepa_demo.safetensors"
 """Of the demo world's checkpoint, and of the adapter for it."""
+_PAIRS, _SEED = 400, 7
+"""Of the pictures that the demo command writes."""
 SMALL_CLIP = Path(__file__).resolve().parents[1] / "small_clip"
 
 
@@ -41,6 +45,17 @@ def demo_frontend(adapter: Path) -> Iterator[Frontend]:
             chromium = playwright.chromium.launch(executable_path=str(provide()), args=FLAGS)
             yield open_frontend(chromium.new_context(), server, {})
             chromium.close()
+
+
+def install_pictures(base: Path) -> None:
+    """What the demo command leaves to train on: pictures, and the trainer's cache of them."""
+    checkpoint = base / "models" / "checkpoints" / NAME
+    folder = base / "input" / DEMO_FOLDER
+    world.write_folder(folder, _PAIRS, seed=_SEED)
+    where = cache.beside(base / "models" / "softrepa" / NAME, checkpoint)
+    flags = [f"--{flag}={path}" for flag, path in (("data", folder), ("cache", where))]
+    flags += ["--checkpoint=demo", "--recipe=recommended", "--batch-size=8"]
+    cache.fill(checkpoint, read_settings([*flags, f"--resolution={world.SIZE}"]))
 
 
 def install_small_clip(base: Path) -> Path:

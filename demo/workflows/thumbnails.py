@@ -18,7 +18,7 @@ from comfyui_softrepa.host.frontend import Frontend
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import FOLDER
-from .running import demo_frontend, in_demo_world, settings_of_trial
+from .running import demo_frontend, in_demo_world, install_pictures, settings_of_trial
 
 PROMPTS = {
     "softrepa_sd3": ("three red triangles above a yellow square",),
@@ -38,6 +38,8 @@ PROMPTS = {
 }
 WORDS = ("without", "with", "source", "edited")
 """In file names: what a picture shows. Thumbnails have the pictures in this order."""
+TRAINS = "softrepa_train_your_own"
+"""Needs pictures to train on."""
 SIDE, GAP, LINE = 512, 8, 40
 QUALITY = 92
 _PAPER, _INK = (208, 208, 212), (24, 24, 27)
@@ -50,6 +52,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", nargs="*", help="names of workflows, without .json")
     given = parser.parse_args(arguments)
     with demo_frontend(given.adapter) as frontend:
+        if TRAINS in (given.only or [TRAINS]):
+            install_pictures(frontend.server.base)
         for path in sorted(FOLDER.glob("*.json")):
             if path.stem not in (given.only or path.stem):
                 continue

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy
 import pytest
+from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.workflows.files import FOLDER
+from comfyui_softrepa.demo.workflows.models import DEMO_FOLDER
 from comfyui_softrepa.demo.workflows.running import (
     NAME,
     in_demo_world,
@@ -61,6 +64,11 @@ _FEWER_PROMPTS = """() => {
     const prompts = trial.widgets.find(widget => widget.name === 'prompts')
     prompts.value = prompts.value.split('\\n').slice(0, 3).join('\\n')
 }"""
+_FEWER_STEPS = """name => {
+    const train = window.app.graph.nodes.find(node => node.type === 'SoftREPATrain')
+    for (const [key, value] of Object.entries({ name, steps: 4, preview_every: 2 }))
+        train.widgets.find(widget => widget.name === key).value = value
+}"""
 _CUT_OFF = """() => [...document.querySelectorAll('.comfy-markdown')]
     .map(note => note.querySelector('.comfy-markdown-content') ?? note)
     .filter(note => note.scrollHeight > note.clientHeight + 1)
@@ -81,6 +89,7 @@ def opened(chromium: Browser, server: Server, version: str) -> Iterator[Frontend
     shutil.copyfile(folder / "sd3.safetensors", folder / NAME)
     install_small_clip(server.base)
     parts = install_parts(server.base)
+    world.write_folder(server.base / "input" / DEMO_FOLDER, 12, seed=7)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
     yield open_frontend(context, server, {}, version)
     context.close()
@@ -131,7 +140,9 @@ def test_it_loads_whole_and_runs(page, path):
     if path.stem in PROMPTS:
         page.load(in_demo_world(workflow, PROMPTS[path.stem]))
     trial = settings_of_trial(workflow)
-    if trial is None:
+    if path.stem == "softrepa_train_your_own":
+        _check_training(page)
+    elif trial is None:
         _check_pictures(page, page.queue())
     else:
         _check_report(page, trial)
@@ -267,6 +278,21 @@ def _check_pictures(frontend: Frontend, names: list[str]) -> None:
     assert all(picture.shape == (64, 64, 3) for picture in pictures)
     assert all(picture.std() > 10 for picture in pictures)
     assert len(pictures) == 1 or (pictures[0] != pictures[1]).any()
+
+
+def _check_training(frontend: Frontend) -> None:
+    """Trained for a few steps: the node shows curve and previews, and the pictures differ."""
+    name = f"own_{uuid.uuid4().hex[:8]}"
+    frontend.page.evaluate(_FEWER_STEPS, name)
+    _check_pictures(frontend, frontend.queue())
+    panel = frontend.page.locator(".softrepa-training")
+    expect(panel).to_contain_text("step 4 of 4")
+    expect(panel.locator("img.softrepa-previews")).to_be_visible()
+    adapters = frontend.server.base / "models" / "softrepa"
+    with Image.open(adapters / f"{name}.previews.png") as strip:
+        assert strip.width == 3 * 256
+    frontend.settle()
+    frontend.screenshot("train-your-own")
 
 
 def _check_report(frontend: Frontend, trial: dict[str, Any]) -> None:
