@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ def _import_libraries() -> None:
 
 
 _import_libraries()
+
+
+@pytest.fixture(autouse=True)
+def forgotten_folders() -> Iterator[None]:
+    """ComfyUI remembers the folders of models that it has listed, and looks at them again: those of
+    a test are gone after it."""
+    yield
+    sys.modules["folder_paths"].filename_list_cache.clear()
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,12 @@ JOBS = len(PROMPTS) * 2 * 2
 
 
 @pytest.fixture(scope="module")
-def base(sd3_checkpoint, tmp_path_factory):
+def base(sd3_checkpoint, sd15_checkpoint, tmp_path_factory):
     """A base directory that servers come and go on."""
     base = tmp_path_factory.mktemp("batch")
     (base / "models" / "checkpoints").mkdir(parents=True)
-    (base / "models" / "checkpoints" / "sd3.safetensors").symlink_to(sd3_checkpoint)
+    for checkpoint in (sd3_checkpoint, sd15_checkpoint):
+        (base / "models" / "checkpoints" / checkpoint.name).symlink_to(checkpoint)
     (base / "models" / "softrepa").mkdir()
     for seed, name in enumerate(("softrepa-sd3", "another-sd3")):
         adapter = random_adapter(scale=2.0, seed=seed, banks=2)
@@ -51,11 +52,13 @@ def pairs_in(folder: Path) -> None:
 
 
 def small(path: Path, steps: int = 2) -> str:
-    """An example graph for the tests' small checkpoint, as text."""
+    """An example graph for the tests' small checkpoints, as text."""
     graph = json.loads(path.read_text())
-    changes = {"width": 64, "height": 64, "steps": steps, "ckpt_name": "sd3.safetensors",
-               "resolution": 32}  # fmt: skip
+    changes = {"width": 64, "height": 64, "steps": steps, "resolution": 32}
     for node in graph.values():
+        if "ckpt_name" in node["inputs"]:
+            family = "sd15" if node["inputs"]["ckpt_name"].startswith("v1-5") else "sd3"
+            node["inputs"]["ckpt_name"] = f"{family}.safetensors"
         node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
     return json.dumps(graph)
 

@@ -148,7 +148,7 @@ def test_preference_s_gradients_are_the_trainer_s(base: evaluate.Base, model: Mo
     texts = []
     for name in names:
         context, pooled = base.clip.encode_from_tokens(base.clip.tokenize(name), True)
-        texts.append(SimpleNamespace(context=context[0], pooled=pooled[0]))
+        texts.append(SimpleNamespace(context=context[0], pooled=pooled[0], more={}))
     again = training.start_of(chosen).copy("cpu", trainable=True)
     denoiser = Denoiser(base.model)
     task = prepare(denoiser, batch, latents, texts)

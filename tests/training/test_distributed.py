@@ -102,4 +102,6 @@ def test_gloo_where_there_is_no_nccl(cuda, nccl, backend, monkeypatch) -> None:
     monkeypatch.setattr(joining.distributed, "get_rank", lambda: 1)
     monkeypatch.setattr(joining.distributed, "get_world_size", lambda: 2)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert joining.join() == joining.Processes(1, 2) and asked == [backend]
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert joining.join() == joining.Processes(1, 2, 0, 1) and asked == [backend]
