@@ -64,6 +64,12 @@ _FEWER_PROMPTS = """() => {
     const prompts = trial.widgets.find(widget => widget.name === 'prompts')
     prompts.value = prompts.value.split('\\n').slice(0, 3).join('\\n')
 }"""
+_NEARER = """() => {
+    const { canvas, graph } = window.app
+    canvas.ds.scale = 0.8
+    canvas.centerOnNode(graph.nodes.find((node) => node.type === 'SoftREPATrain'))
+    canvas.setDirty(true, true)
+}"""
 _FEWER_STEPS = """name => {
     const train = window.app.graph.nodes.find(node => node.type === 'SoftREPATrain')
     for (const [key, value] of Object.entries({ name, steps: 4, preview_every: 2 }))
@@ -287,6 +293,7 @@ def _check_training(frontend: Frontend) -> None:
     _check_pictures(frontend, frontend.queue())
     panel = frontend.page.locator(".softrepa-training")
     expect(panel).to_contain_text("step 4 of 4")
+    frontend.page.evaluate(_NEARER)  # as small as all of the graph is, the page hides what it holds
     expect(panel.locator("img.softrepa-previews")).to_be_visible()
     adapters = frontend.server.base / "models" / "softrepa"
     with Image.open(adapters / f"{name}.previews.png") as strip:
