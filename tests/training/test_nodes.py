@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 def test_a_killed_node_comes_back_and_the_run_goes_on(flags, tmp_path: Path) -> None:
-    """Each node has a cache of its own. Where one dies, torchrun restarts the other's processes."""
+    """Each node has a cache of its own. Where one dies, the other's processes end, and the same command goes on."""
     common = ["--cpu", "--resume", f"--steps={STEPS}", "--batch-size=4", "--save-every=1"]
     common += ["--no-tensorboard", "--val-fraction=0"]
     caches = [tmp_path / "cache a", tmp_path / "cache b"]
