@@ -76,12 +76,12 @@ class Method:
 ORDINARY, PLUS, WEAK = "CFG", "CFG++", "PAG or SLG"
 
 
-def _led(name: str, sampler: str, base: str, *scales: float) -> tuple[Method, ...]:
+def _led(name: str, base: str, *scales: float) -> tuple[Method, ...]:
     """A sampler of LED on its base, alone and with the demo's SoftREPA."""
     common: dict[str, Any] = {"bases": (base,), "beneath": ORDINARY}
     return (
-        Method(name, sampler, scales, **common),
-        Method(f"SoftREPA, demo + {name}", sampler, (), name, "softrepa-demo", 0.5, **common),
+        Method(name, name, scales, **common),
+        Method(f"SoftREPA, demo + {name}", name, (), name, "softrepa-demo", 0.5, **common),
     )
 
 
@@ -97,13 +97,13 @@ METHODS: tuple[Method, ...] = (
     Method("SoftREPA, recommended", "CFG", like=ORDINARY, lesson="softrepa-recommended"),
     Method(WEAK, "PAG or SLG", (0.1, 0.25, 0.5, 1.0)),
     Method("SoftREPA, demo + PAG or SLG", "PAG or SLG", (), WEAK, "softrepa-demo", 0.5),
-    *_led("FOCUS", "FOCUS", "sd3", 0.1, 0.3, 1.0, 3.0),
+    *_led("FOCUS", "sd3", 1.0, 3.0, 10.0, 30.0),
     Method("DPO tokens", "CFG", (), ORDINARY, "dpo", bases=("sd3",)),
     Method("DPO LoRA", "CFG", (), ORDINARY, "dpo-lora", bases=("sd3",)),
     Method(
         "SoftREPA, demo + DPO tokens", "CFG", (), ORDINARY, "softrepa-demo-and-dpo", 0.5, ("sd3",)
     ),
-    *_led("Attend-and-Excite", "Attend-and-Excite", "unet", 1.0, 3.0, 10.0, 20.0),
+    *_led("Attend-and-Excite", "unet", 1.0, 3.0, 10.0, 20.0),
     Method(
         "AGSM + Attend-and-Excite",
         "Attend-and-Excite",
@@ -112,8 +112,8 @@ METHODS: tuple[Method, ...] = (
         bases=("unet",),
         beneath=ORDINARY,
     ),
-    *_led("Attend-and-Excite, pairs", "Attend-and-Excite, pairs", "unet", 1.0, 3.0, 10.0, 20.0),
-    *_led("Attend-and-Excite, overlap", "Attend-and-Excite, overlap", "unet", 1.0, 3.0, 10.0, 20.0),
+    *_led("Attend-and-Excite, pairs", "unet", 1.0, 3.0, 6.0, 12.0),
+    *_led("Attend-and-Excite, overlap", "unet", 3.0, 6.0, 12.0, 30.0),
 )
 """In the order in which they are run, so that what a first short time gives is a whole."""
 
