@@ -47,7 +47,6 @@ PREFERENCE: Mapping[str, Use] = MappingProxyType(
     {
         "dpo": Use("dpo", beta=2000.0, steps=400),
         "dpo-lora": Use("lora", beta=2000.0, steps=400),
-        "softrepa-demo-and-dpo": Use("both", 0.5, beta=2000.0, steps=400),
     }
 )
 """Lessons that `preference` gives, on the SD3 base."""
@@ -100,9 +99,6 @@ METHODS: tuple[Method, ...] = (
     *_led("FOCUS", "sd3", 1.0, 3.0, 10.0, 30.0),
     Method("DPO tokens", "CFG", (), ORDINARY, "dpo", bases=("sd3",)),
     Method("DPO LoRA", "CFG", (), ORDINARY, "dpo-lora", bases=("sd3",)),
-    Method(
-        "SoftREPA, demo + DPO tokens", "CFG", (), ORDINARY, "softrepa-demo-and-dpo", 0.5, ("sd3",)
-    ),
     *_led("Attend-and-Excite", "unet", 1.0, 3.0, 10.0, 20.0),
     Method(
         "AGSM + Attend-and-Excite",
@@ -119,8 +115,8 @@ METHODS: tuple[Method, ...] = (
 
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
-        "AGSM + DPO tokens": "AGSM's tokens have a negative bank, which DPO's lack, so the two "
-        "do not make one adapter",
+        "SoftREPA or AGSM + DPO tokens": "the former have timestep offsets and DPO's tokens have "
+        "none, so the two do not make one adapter, and the short forward takes one",
         "DPO on the U-Net base": "`preference` trains on the SD3 base only",
     }
 )

@@ -2,7 +2,8 @@
 
 Without a word after it, it lays out the workflows (.json). `thumbnails --adapter FILE` paints
 their pictures (.jpg) in a real ComfyUI (`--unet-adapter FILE` for Attend-and-Excite's), and
-`help_pictures --adapter FILE` photographs the nodes for web/docs; both need Chromium. All need the development environment and COMFYUI_PATH.
+`help_pictures --adapter FILE` photographs the nodes for web/docs; both need Chromium.
+All need the development environment and COMFYUI_PATH.
 """
 
 from __future__ import annotations

@@ -86,9 +86,9 @@ def test_what_leads_chooses_its_scale_above_the_best_guidance(tmp_path: Path):
 
 
 def test_preference_is_trained_by_its_own_code(tmp_path: Path):
-    """Tokens and a LoRA on the same pairs; the tokens beside SoftREPA's are not trained again."""
+    """Tokens and a LoRA on the same pairs."""
     bench = run.Bench("sd3", replace(run.SHORT, judged=2), tmp_path)
-    for name in ("DPO tokens", "DPO LoRA", "SoftREPA, demo + DPO tokens"):
+    for name in ("DPO tokens", "DPO LoRA"):
         row = bench.find(run.named(name), "judged", 4.0, 0)
         wanted = {"steps": 2, "predictions": 64, "painted": 64}
         assert row["training"].items() >= wanted.items()
