@@ -7,7 +7,7 @@ the published loop does. Nothing is kept between two steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,9 @@ class Attend:
     ) -> Tensor:
         """A `PREDICT_NOISE` wrapper: moves x in place, then predicts. x: (B, C, h, w)."""
         guider, options = executor.class_obj, model_options or {}
-        step = self._step(options, sigma)
+        sigmas = options.get("transformer_options", {}).get("sample_sigmas")
+        # One look at the noise level from the host, beside which a backward pass is long.
+        step = None if sigmas is None else self.step(sigmas.tolist(), float(sigma.amax()))
         if step is not None:
             with gradients(guider.inner_model, x.device):
                 moved = [
@@ -74,16 +76,13 @@ class Attend:
             x.copy_(torch.cat(moved))
         return executor(x, sigma, options, seed)
 
-    def _step(self, options: dict[str, Any], sigma: Tensor) -> tuple[float, float | None] | None:
-        """The step size at this noise level, and the loss to be reached; None after our share.
-
-        One look at the noise level from the host, beside which a backward pass is long.
-        """
-        sigmas = options.get("transformer_options", {}).get("sample_sigmas")
-        if sigmas is None or len(sigmas) < 2:
+    def step(self, sigmas: Sequence[float], current: float) -> tuple[float, float | None] | None:
+        """The step size at the `current` of a run's noise levels, and the loss to be reached; None
+        after our share."""
+        if len(sigmas) < 2:
             return None
-        steps, current = len(sigmas) - 1, float(sigma.amax())
-        above = [each for each in sigmas.tolist() if each >= current * (1.0 - 1e-5)]
+        steps = len(sigmas) - 1
+        above = [each for each in sigmas if each >= current * (1.0 - 1e-5)]
         step = max(len(above) - 1, 0)
         if step >= self.share * steps:
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from comfy.model_management import throw_exception_if_processing_interrupted
@@ -27,6 +27,8 @@ _BESIDE = math.exp(-0.5)
 """The weight of a neighbour in the smoothing: a Gaussian of sigma 1."""
 _LEAST = 1e-10
 _EPSILON = 1e-3
+
+Level = TypeVar("Level", float, Tensor)
 
 Groups = Sequence[Sequence[int]]
 """The tokens of each thing, as columns of the maps."""
@@ -53,6 +55,15 @@ def _divergence(maps: Tensor) -> Tensor:
     mean = peaked.mean(0, keepdim=True)
     relative = (peaked + _LEAST).log() - (mean + _LEAST).log()
     return (peaked * relative).sum(-1).mean() / math.log(len(maps))
+
+
+def share_of_gradient(level: Level) -> Level:
+    """How much of the cost's gradient is taken from what is denoised, at strength 1.
+
+    level: sigma, 0 ... 1. The velocity gets sigma * s^2(sigma) * gradient, where s is the noise of
+    the memoryless process; what is denoised is x - sigma * velocity.
+    """
+    return level**2 * 2.0 * (level + _EPSILON) / (1.0 - level + _EPSILON)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +105,7 @@ class Focus:
                 for at in range(x.shape[0])
             ]
         level = sigma.reshape(-1, 1, 1, 1)
-        # The velocity gets strength * s^2(t) * sigma * gradient, where s is the noise of the
-        # memoryless process; what is denoised is x - sigma * velocity.
-        variance = 2.0 * (level + _EPSILON) / (1.0 - level + _EPSILON)
-        return denoised - level**2 * self.strength * variance * torch.cat(found)
+        return denoised - self.strength * share_of_gradient(level) * torch.cat(found)
 
     def _gradient(self, guider: Any, x: Tensor, sigma: Tensor, options: dict[str, Any]) -> Tensor:
         throw_exception_if_processing_interrupted()

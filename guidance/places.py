@@ -67,7 +67,11 @@ def find_joint(
     if length == sum(lengths.values()):
         offsets = {_CLIP: 0, _T5: lengths[_CLIP]}
     else:
-        offsets = {reader: 0 for reader, found in lengths.items() if found == length}
+        offsets = {
+            reader: 0
+            for reader, found in lengths.items()
+            if found == length and reader.is_there(clip)
+        }
     if not offsets:
         raise GuidanceError(
             "The text of this CLIP cannot be told apart into words: connect SD3's own text "
@@ -84,11 +88,18 @@ def find_joint(
 @dataclass(frozen=True)
 class _Reader:
     """How an encoder's tokenizer gives a prompt. keys: what ComfyUI calls it, the first that is
-    there. begins: tokens before the text in each row. end: the token after it."""
+    there. encoders: what ComfyUI calls its parts of SD3's text model. begins: tokens before the
+    text in each row. end: the token after it."""
 
     keys: tuple[str, ...]
+    encoders: tuple[str, ...]
     begins: int
     end: int
+
+    def is_there(self, clip: Any) -> bool:
+        """Whether this CLIP encodes with it. SD3's tokenizers are all there without encoders."""
+        there = (getattr(clip.cond_stage_model, name, None) for name in self.encoders)
+        return any(each is not None for each in there)
 
     def rows(self, clip: Any, text: str) -> list[list[Any]]:
         """Tokens, a list a chunk."""
@@ -112,8 +123,8 @@ class _Reader:
         return found
 
 
-_CLIP = _Reader(("l", "g", "h"), 1, 49407)
-_T5 = _Reader(("t5xxl",), 0, 1)
+_CLIP = _Reader(("l", "g", "h"), ("clip_l", "clip_g"), 1, 49407)
+_T5 = _Reader(("t5xxl",), ("t5xxl",), 0, 1)
 
 
 def _is(token: Any, number: int) -> bool:

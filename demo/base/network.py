@@ -86,6 +86,7 @@ def velocity(
     strength: float = 1.0,
     weight: float = 1.0,
     skipped: int | None = None,
+    maps: list[Tensor] | None = None,
 ) -> Tensor:
     """What ``network(x, t, full_context, full_pooled)`` computes, from short inputs.
 
@@ -93,7 +94,9 @@ def velocity(
     standing for all LENGTH - PLACES padding tokens; `pooled` (B, 768). `tokens`: by block, soft
     tokens (B or 1, K, 192) beside its text; on which side makes no difference, as the blocks know
     no order of text. `strength`: a block gives plain + strength · (with tokens - plain).
-    `skipped`: a block that is left out, as skip-layer guidance does.
+    `skipped`: a block that is left out, as skip-layer guidance does. `maps` gets, a block each,
+    how much of its attention each patch gives to each row of `context`, the mean over heads
+    (B, patches, PLACES + 1); with soft tokens, of the run with them, whatever the strength.
     """
     size = x.shape[-2:]
     image = network.x_embedder(x) + network.cropped_pos_embed(size).to(x.dtype)
@@ -108,9 +111,9 @@ def velocity(
             continue
         beside = (tokens or {}).get(index)
         if beside is None:
-            text, image = _joint(block, text, image, condition, bias)
+            text, image = _joint(block, text, image, condition, bias, maps)
         else:
-            with_tokens = _joint_beside(block, beside, text, image, condition, bias, weight)
+            with_tokens = _joint_beside(block, beside, text, image, condition, bias, weight, maps)
             if strength != 1.0:
                 plain = _joint(block, text, image, condition, bias)
                 with_tokens = tuple(map(lambda a, b: a + strength * (b - a), plain, with_tokens))
@@ -126,18 +129,26 @@ def _joint_beside(
     condition: Tensor,
     bias: Tensor,
     weight: float,
+    maps: list[Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """A block with soft tokens before its text, and without them after it."""
     count = tokens.shape[1]
     longer = torch.cat((tokens.to(text.dtype).expand(len(text), -1, -1), text), dim=1)
     biases = torch.cat((bias.new_full((count,), math.log(weight)), bias))
-    out, image = _joint(block, longer, image, condition, biases)
+    out, image = _joint(block, longer, image, condition, biases, maps)
+    if maps is not None:
+        maps[-1] = maps[-1][..., count:]
     # The last block gives no text back.
     return (text if out is longer else out[:, count:]), image
 
 
 def _joint(
-    block: Any, text: Tensor, image: Tensor, condition: Tensor, bias: Tensor
+    block: Any,
+    text: Tensor,
+    image: Tensor,
+    condition: Tensor,
+    bias: Tensor,
+    maps: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     text_qkv, text_rest = block.context_block.pre_attention(text, condition)
     image_qkv, image_rest = block.x_block.pre_attention(image, condition)
@@ -150,9 +161,10 @@ def _joint(
     )
     # By hand: at this length it is four times as fast as PyTorch's attention on a CPU.
     scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias
-    mixed = scores.softmax(dim=-1).to(v.dtype) @ v
-    mixed = mixed.transpose(1, 2).flatten(2)
-    split = text.shape[1]
+    shares, split = scores.softmax(dim=-1), text.shape[1]
+    if maps is not None:
+        maps.append(shares[:, :, split:, :split].mean(1))
+    mixed = (shares.to(v.dtype) @ v).transpose(1, 2).flatten(2)
     if text_rest is not None:
         text = block.context_block.post_attention(mixed[:, :split], *text_rest)
     return text, block.x_block.post_attention(mixed[:, split:], *image_rest)

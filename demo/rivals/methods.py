@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..lesson import COMMON
+from .preference.results import Use
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,23 @@ LESSONS: Mapping[str, Lesson] = MappingProxyType(
         ),
     }
 )
+PREFERENCE: Mapping[str, Use] = MappingProxyType(
+    {
+        "dpo": Use("dpo", beta=2000.0, steps=400),
+        "dpo-lora": Use("lora", beta=2000.0, steps=400),
+    }
+)
+"""Lessons that `preference` gives, on the SD3 base."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row. sampler: a name in `guidance.SAMPLERS`. lesson: of the adapter, used at `strength`.
+    """One row. sampler: a name in `guidance.SAMPLERS` or `attention.LED`. lesson: of the adapter,
+    in LESSONS or PREFERENCE, used at `strength`. bases: those it is for.
 
     scales: those that are tried on the prompts for choosing; the row's own is the best of them.
-    like: or the method whose choice is taken over.
+    like: or the method whose choice is taken over. beneath: of a sampler in LED, whose scale is
+    another, the method whose choice is the guidance beneath.
     """
 
     name: str
@@ -58,9 +68,21 @@ class Method:
     like: str | None = None
     lesson: str | None = None
     strength: float = 1.0
+    bases: tuple[str, ...] = ("sd3", "unet")
+    beneath: str | None = None
 
 
 ORDINARY, PLUS, WEAK = "CFG", "CFG++", "PAG or SLG"
+
+
+def _led(name: str, base: str, *scales: float) -> tuple[Method, ...]:
+    """A sampler of LED on its base, alone and with the demo's SoftREPA."""
+    common: dict[str, Any] = {"bases": (base,), "beneath": ORDINARY}
+    return (
+        Method(name, name, scales, **common),
+        Method(f"SoftREPA, demo + {name}", name, (), name, "softrepa-demo", 0.5, **common),
+    )
+
 
 METHODS: tuple[Method, ...] = (
     Method("no guidance", "alone", (1.0,)),
@@ -74,24 +96,35 @@ METHODS: tuple[Method, ...] = (
     Method("SoftREPA, recommended", "CFG", like=ORDINARY, lesson="softrepa-recommended"),
     Method(WEAK, "PAG or SLG", (0.1, 0.25, 0.5, 1.0)),
     Method("SoftREPA, demo + PAG or SLG", "PAG or SLG", (), WEAK, "softrepa-demo", 0.5),
+    *_led("FOCUS", "sd3", 1.0, 3.0, 10.0, 30.0),
+    Method("DPO tokens", "CFG", (), ORDINARY, "dpo", bases=("sd3",)),
+    Method("DPO LoRA", "CFG", (), ORDINARY, "dpo-lora", bases=("sd3",)),
+    *_led("Attend-and-Excite", "unet", 1.0, 3.0, 10.0, 20.0),
+    Method(
+        "AGSM + Attend-and-Excite",
+        "Attend-and-Excite",
+        like="Attend-and-Excite",
+        lesson="agsm",
+        bases=("unet",),
+        beneath=ORDINARY,
+    ),
+    *_led("Attend-and-Excite, pairs", "unet", 1.0, 3.0, 6.0, 12.0),
+    *_led("Attend-and-Excite, overlap", "unet", 3.0, 6.0, 12.0, 30.0),
 )
 """In the order in which they are run, so that what a first short time gives is a whole."""
 
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
-        "Attend-and-Excite, three losses": "the node is there or on its way; its gradient has no "
-        "short forward yet",
-        "FOCUS": "not written",
-        "DPO tokens": "the objective `dpo` is a lesson once the trainer has it",
-        "DPO LoRA": "not trained",
-        "SoftREPA + Attend-and-Excite, + DPO": "wait for these",
+        "SoftREPA or AGSM + DPO tokens": "the former have timestep offsets and DPO's tokens have "
+        "none, so the two do not make one adapter, and the short forward takes one",
+        "DPO on the U-Net base": "`preference` trains on the SD3 base only",
     }
 )
-"""Rows that are wanted and have not been run, with what they wait for."""
+"""Rows that are wanted and have no method here, and why."""
 
 
 def methods(only: str | None = None) -> Iterator[Method]:
     """Those whose name contains `only`, and those whose choice of scale they take over."""
     chosen = [method for method in METHODS if only is None or only.lower() in method.name.lower()]
-    needed = {method.like for method in chosen} | {method.name for method in chosen}
+    needed = {name for method in chosen for name in (method.name, method.like, method.beneath)}
     return (method for method in METHODS if method.name in needed)

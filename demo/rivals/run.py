@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,10 @@ from ..sweep.model import Model
 from ..sweep.short import Short
 from ..unet_base import join
 from ..unet_base.short import Unet
+from .attention import GRADIENTS, LED
 from .guidance import SAMPLERS, at
-from .methods import LESSONS, METHODS, Method, methods
+from .methods import LESSONS, METHODS, ORDINARY, PREFERENCE, Method, methods
+from .preference import results as preference
 
 ROWS = Path(__file__).with_name("rows.jsonl")
 BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet}
@@ -42,12 +46,13 @@ KEPT = Path(__file__).resolve().parents[1] / "kept"
 @dataclass(frozen=True)
 class Scale:
     """How much of everything. choosing, judged: prompts; steps: of a picture; training: of a
-    lesson, None for its own."""
+    lesson, None for its own; compared: prompts whose pictures are compared for preference."""
 
     choosing: int
     judged: int
     steps: int
     training: int | None = None
+    compared: int = preference.pairs.PROMPTS
 
     def scenes(self, part: str) -> list[world.Scene]:
         """Of the prompts for choosing scales, or of those that chose nothing."""
@@ -57,7 +62,7 @@ class Scale:
 
 
 WHOLE = Scale(choosing=125, judged=500, steps=20)
-SHORT = Scale(choosing=2, judged=4, steps=3, training=2)
+SHORT = Scale(choosing=2, judged=4, steps=3, training=2, compared=16)
 
 
 class Found:
@@ -89,14 +94,21 @@ class Found:
         The smallest of equals.
         """
         if method.like is not None:
-            return self.best(base, next(one for one in METHODS if one.name == method.like))
+            return self.best(base, named(method.like))
         if len(method.scales) == 1:
             return method.scales[0]
-        tried = [self.row(base=base, method=method.name, part="choosing", scale=scale)
-                 for scale in method.scales]  # fmt: skip
+        of: dict[str, Any] = {"base": base, "method": method.name, "part": "choosing"}
+        if method.beneath is not None:
+            of["beneath"] = self.best(base, named(method.beneath))
+        tried = [self.row(**of, scale=scale) for scale in method.scales]
         if None in tried:
             return None
         return max(tried, key=lambda row: row["verdicts"]["all"].count("1"))["scale"]
+
+
+def named(name: str) -> Method:
+    """The method of this name."""
+    return next(method for method in METHODS if method.name == name)
 
 
 def fits(row: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
@@ -118,8 +130,24 @@ class Bench:
     def pairs(self) -> training.Pairs:
         return training.Pairs.drawn(self.model, grid.training_scenes(), grid.PAIRS_SEED)
 
-    def adapter(self, lesson: str, seed: int) -> tuple[Adapter, dict[str, Any]]:
-        """The adapter of a lesson, and what its training cost."""
+    @cached_property
+    def preference(self) -> preference.Bench:
+        """Its pairs and adapters lie where its own command has them, unless those are shortened."""
+        whole = self._scale.compared == WHOLE.compared
+        folder = preference.ADAPTERS if whole else self._adapters / "preference"
+        return preference.Bench(self._scale.judged, folder, self._scale.compared, self.model)
+
+    def preferred(self, lesson: str, seed: int) -> preference.Use:
+        """A lesson of PREFERENCE at a training seed."""
+        use = replace(PREFERENCE[lesson], seed=seed)
+        steps = self._scale.training
+        return use if steps is None else replace(use, steps=steps)
+
+    def adapter(self, lesson: str, seed: int) -> tuple[Adapter | None, dict[str, Any]]:
+        """The adapter of a lesson, None for a LoRA; and what its training cost."""
+        if lesson in PREFERENCE:
+            use = self.preferred(lesson, seed)
+            return self.preference.adapter(use), self.preference.cost(use)
         kept = LESSONS[lesson].kept.get(self.base)
         if kept is not None and seed == 0:
             return files.read(KEPT / kept), {"kept": kept}
@@ -143,20 +171,38 @@ class Bench:
             record.write_text(json.dumps(cost))
         return files.read(file), json.loads(record.read_text())
 
-    def find(self, method: Method, part: str, scale: float, seed: int | None) -> dict[str, Any]:
-        """A row: each prompt's verdicts, evaluations and processor seconds a picture, cost."""
+    def find(
+        self,
+        method: Method,
+        part: str,
+        scale: float,
+        seed: int | None,
+        beneath: float | None = None,
+    ) -> dict[str, Any]:
+        """A row: each prompt's verdicts, evaluations and processor seconds a picture, cost.
+
+        beneath: ordinary guidance, where the scale is another thing's.
+        """
         scenes = self._scale.scenes(part)
-        adapter, cost = None, None
+        adapter, cost, on = None, None, nullcontext()
         if method.lesson is not None:
             adapter, cost = self.adapter(method.lesson, seed or 0)
-        sampler, evaluations = SAMPLERS[method.sampler]
-        settings = at(sampling(steps=self._scale.steps), scale)
+        if method.lesson in PREFERENCE:
+            on = self.preference.on(self.preferred(method.lesson, seed or 0))
+        passes: Counter[str] = Counter()
+        if method.sampler in LED:
+            evaluations = SAMPLERS[ORDINARY][1]
+            sampler = partial(LED[method.sampler], scale=scale, passes=passes)
+        else:
+            sampler, evaluations = SAMPLERS[method.sampler]
+        settings = at(sampling(steps=self._scale.steps), scale if beneath is None else beneath)
         prompts = [world.caption(scene) for scene in scenes]
-        start = time.process_time()
-        pictures = self.model.paint(
-            prompts, range(len(scenes)), adapter, settings, method.strength, sampler=sampler
-        )
-        seconds = (time.process_time() - start) / len(scenes)
+        with on:
+            start = time.process_time()
+            pictures = self.model.paint(
+                prompts, range(len(scenes)), adapter, settings, method.strength, sampler=sampler
+            )
+            seconds = (time.process_time() - start) / len(scenes)
         judged = [verdict.as_dict() for verdict in verdicts(list(pictures), scenes)]
         return {
             "base": self.base,
@@ -165,7 +211,9 @@ class Bench:
             "scale": scale,
             "seed": seed,
             "verdicts": {name: _bits([one[name] for one in judged]) for name in ATTRIBUTES},
+            "beneath": beneath,
             "evaluations": evaluations * self._scale.steps,
+            "gradients": passes[GRADIENTS] / len(scenes),
             "seconds": seconds,
             "training": cost,
         }
@@ -186,20 +234,25 @@ def run(
     for base in bases:
         bench = Bench(base, scale, adapters)
         for part, method, scale_of, seed in _wanted(base, found, only, seeds):
-            own = scale_of()
+            own, beneath = scale_of(), None
+            if method.beneath is not None:
+                beneath = found.best(base, named(method.beneath))
+                if beneath is None:
+                    continue
             of = {"base": base, "method": method.name, "part": part, "seed": seed, "scale": own}
+            of["beneath"] = beneath
             if own is None or found.has(len(scale.scenes(part)), **of):
                 continue
             if time.monotonic() > end:
                 return
-            found.add(bench.find(method, part, own, seed))
+            found.add(bench.find(method, part, own, seed, beneath))
 
 
 def _wanted(
     base: str, found: Found, only: str | None, seeds: int
 ) -> Iterator[tuple[str, Method, Callable[[], float | None], int | None]]:
     """Part, method, what tells its scale once that is chosen, and training seed, in order."""
-    chosen = list(methods(only))
+    chosen = [method for method in methods(only) if base in method.bases]
     for seed in range(seeds):
         for method in chosen:
             if method.lesson is None and seed > 0:

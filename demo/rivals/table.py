@@ -68,26 +68,38 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
     others = [name for name in ATTRIBUTES if name != "all"]
     lines = [
         f"| method | scale | seeds | prompts | all right | gain over {ORDINARY} "
-        f"| {' | '.join(others)} | evaluations | s | training |",
-        "|" + "---|" * (9 + len(others)),
+        f"| {' | '.join(others)} | evaluations | with gradient | s | training |",
+        "|" + "---|" * (10 + len(others)),
     ]
     base = groups.get(ORDINARY)
     for name, group in groups.items():
         found = _answers(group, "all")
         cells = [
             name,
-            f"{group[0]['scale']:g}",
+            _scale(group[0]),
             "" if group[0]["seed"] is None else str(len(group)),
             str(len(found)),
             _share(group),
             "" if base is None or name == ORDINARY else _gain(found, _answers(base, "all")),
             *(f"{_answers(group, each).mean():.1%}" for each in others),
             str(group[0]["evaluations"]),
-            f"{np.mean([row['seconds'] for row in group]):.3f}",
+            f"{gradients:.0f}" if (gradients := _mean(group, "gradients")) else "",
+            f"{_mean(group, 'seconds'):.3f}",
             _cost(group[0]["training"]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _scale(row: Mapping[str, Any]) -> str:
+    """Where it is no guidance scale, with the guidance beneath."""
+    beneath = row.get("beneath")
+    return f"{row['scale']:g}" + ("" if beneath is None else f", CFG {beneath:g}")
+
+
+def _mean(group: Sequence[Mapping[str, Any]], key: str) -> float:
+    """Of what older rows may lack."""
+    return float(np.mean([row.get(key, 0.0) for row in group]))
 
 
 def _share(group: Sequence[Mapping[str, Any]]) -> str:
@@ -104,9 +116,10 @@ def _cost(training: Mapping[str, Any] | None) -> str:
         return ""
     if "kept" in training:
         return f"kept/{training['kept']}"
+    painted = f", {training['painted']} pictures compared" if "painted" in training else ""
     return (
         f"{training['steps']} steps, {training['predictions']:,} predictions, "
-        f"{training['seconds']:.0f} s"
+        f"{training['seconds']:.0f} s{painted}"
     )
 
 

@@ -71,17 +71,42 @@ class Model(Short):
         weakened: bool = False,
     ) -> Tensor:
         """The velocity."""
+        skipped = SKIPPED if weakened else None
+        return self._run(x, sigma, texts, adapter, bank, strength, weight, skipped)
+
+    def maps(
+        self,
+        x: Tensor,
+        sigma: float,
+        texts: tuple[Tensor, Tensor],
+        adapter: Adapter | None = None,
+        strength: float = 1.0,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """(B, 4, 4, PLACES + 1) float32, differentiable: how much of its attention each patch
+        gives to each row of the text, over heads and blocks."""
+        found: list[Tensor] = []
+        self._run(x, sigma, texts, adapter, None, strength, weight, None, found)
+        side = x.shape[-1] // network.PATCH
+        return torch.stack(found).mean(0).unflatten(1, (-1, side))
+
+    def _run(
+        self,
+        x: Tensor,
+        sigma: float,
+        texts: tuple[Tensor, Tensor],
+        adapter: Adapter | None,
+        bank: Tensor | None,
+        *how: Any,
+    ) -> Tensor:
         timestep = torch.full((len(x),), sigma * LEVELS)
         tokens = {}
         if adapter is not None:
             banks = torch.zeros(len(x), dtype=torch.int64) if bank is None else bank
             rows = soft_tokens(adapter, timestep, banks)
             tokens = {int(name): rows[:, row] for row, name in enumerate(adapter.layers)}
-        skipped = SKIPPED if weakened else None
         with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):
-            out = self.VELOCITY(
-                self.network, x, timestep, *texts, tokens, strength, weight, skipped
-            )
+            out = self.VELOCITY(self.network, x, timestep, *texts, tokens, *how)
         return out.float()
 
     def signal(self, sigma: float) -> float:

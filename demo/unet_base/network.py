@@ -93,14 +93,19 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None):
         """x (B, N, C), keys and values (B, M, C), bias (M,) on the scores; gives (B, N, C)."""
-        q, k, v = (
-            each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in (self.to_q(x), keys, values)
-        )
-        scores = (q @ k.transpose(-1, -2)).float() * (NATIVE // HEADS) ** -0.5
-        if bias is not None:
-            scores = scores + bias
-        mixed = scores.softmax(dim=-1).to(v.dtype) @ v
+        v = _by_head(values)
+        mixed = self.shares(x, keys, bias).to(v.dtype) @ v
         return self.to_out(mixed.transpose(1, 2).flatten(2))
+
+    def shares(self, x: Tensor, keys: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, HEADS, N, M) float32: how much of its attention each place gives to each key."""
+        q, k = _by_head(self.to_q(x)), _by_head(keys)
+        scores = (q @ k.transpose(-1, -2)).float() * (NATIVE // HEADS) ** -0.5
+        return (scores if bias is None else scores + bias).softmax(dim=-1)
+
+
+def _by_head(rows: Tensor) -> Tensor:
+    return rows.unflatten(-1, (HEADS, -1)).transpose(1, 2)
 
 
 class Gated(nn.Module):
@@ -158,18 +163,41 @@ class Text:
 
     def attended(self, attention: Attention, x: Tensor, block: str) -> Tensor:
         """What a block's attention to this text gives; x and the result (B, N, C)."""
-        plain = [to(self._rows)[self._index] for to in (attention.to_k, attention.to_v)]
-        if self._tokens is None or not (self._blocks is None or block in self._blocks):
+        layers = (attention.to_k, attention.to_v)
+        plain = [self._plain(to) for to in layers]
+        if not self._acts(block):
             return attention(x, *plain, self._bias)
-        longer = [
-            torch.cat((one[:, :1], to(self._tokens).expand(len(one), -1, -1), one[:, 1:]), dim=1)
-            for one, to in zip(plain, (attention.to_k, attention.to_v), strict=True)
-        ]
+        longer = [self._longer(one, to) for one, to in zip(plain, layers, strict=True)]
         with_tokens = attention(x, *longer, self._longer_bias)
         if self._strength == 1.0:
             return with_tokens
         without = attention(x, *plain, self._bias)
         return without + self._strength * (with_tokens - without)
+
+    def shares(self, attention: Attention, x: Tensor, block: str) -> Tensor:
+        """(B, N, PLACES + 1): how much of its attention each place gives to each row of the text,
+        the mean over heads. Soft tokens take their share, as strongly as they act."""
+        keys = self._plain(attention.to_k)
+        if not self._acts(block):
+            return attention.shares(x, keys, self._bias).mean(1)
+        longer = self._longer(keys, attention.to_k)
+        found = attention.shares(x, longer, self._longer_bias).mean(1)
+        found = torch.cat((found[..., :1], found[..., 1 + self._tokens.shape[1] :]), dim=-1)
+        if self._strength == 1.0:
+            return found
+        return torch.lerp(attention.shares(x, keys, self._bias).mean(1), found, self._strength)
+
+    def _acts(self, block: str) -> bool:
+        return self._tokens is not None and (self._blocks is None or block in self._blocks)
+
+    def _plain(self, to: nn.Module) -> Tensor:
+        """Keys or values of the prompts."""
+        return to(self._rows)[self._index]
+
+    def _longer(self, plain: Tensor, to: nn.Module) -> Tensor:
+        """The same with the soft tokens'."""
+        tokens = to(self._tokens).expand(len(plain), -1, -1)
+        return torch.cat((plain[:, :1], tokens, plain[:, 1:]), dim=1)
 
 
 class TransformerBlock(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load_file
@@ -22,6 +22,22 @@ from . import join, network, train, vae
 
 PERTURBED = ("middle.0",)
 """Where ComfyUI's perturbed-attention guidance acts."""
+LARGEST = ("input.1", "output.2")
+"""Where ComfyUI's Attend-and-Excite looks: attentions of 8 x 8 places."""
+
+
+class Looked(network.Text):
+    """A text whose shares of the largest attentions are kept, a tensor each."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.maps: list[Tensor] = []
+
+    def attended(self, attention: network.Attention, x: Tensor, block: str) -> Tensor:
+        """The same."""
+        if block in LARGEST:
+            self.maps.append(self.shares(attention, x, block))
+        return super().attended(attention, x, block)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +83,49 @@ class Unet(Short):
         weakened: bool = False,
     ) -> Tensor:
         """The noise."""
-        timestep = torch.full((len(x),), float((self.sigmas - sigma).abs().argmin()))
+        timestep = self._timestep(x, sigma)
+        perturbed = PERTURBED if weakened else ()
+        given = self._given(texts, timestep, adapter, bank)
+        return self._run(x, sigma, timestep, network.Text(*given, strength, weight, perturbed))
+
+    def maps(
+        self,
+        x: Tensor,
+        sigma: float,
+        texts: tuple[Tensor, Tensor],
+        adapter: Adapter | None = None,
+        strength: float = 1.0,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """(B, 8, 8, LENGTH) float32, differentiable: how much of its attention each place gives to
+        each row of the text, over the heads of the network's largest attentions."""
+        timestep = self._timestep(x, sigma)
+        text = Looked(*self._given(texts, timestep, adapter, None), strength, weight)
+        self._run(x, sigma, timestep, text)
+        short = torch.stack(text.maps).mean(0).unflatten(1, tuple(x.shape[-2:]))
+        padding = train.clip.LENGTH - train.clip.PLACES
+        last = short[..., train.clip.PLACES :] / padding
+        return torch.cat((short[..., : train.clip.PLACES], last.expand(-1, -1, -1, padding)), -1)
+
+    def _timestep(self, x: Tensor, sigma: float) -> Tensor:
+        return torch.full((len(x),), float((self.sigmas - sigma).abs().argmin()))
+
+    def _given(
+        self,
+        texts: tuple[Tensor, Tensor],
+        timestep: Tensor,
+        adapter: Adapter | None,
+        bank: Tensor | None,
+    ) -> tuple[Any, ...]:
+        """The text's rows, its index, soft tokens, and their blocks."""
         tokens = blocks = None
         if adapter is not None:
             one = (timestep[:1], 0) if bank is None else (timestep, bank)
             tokens = soft_tokens(adapter, *one)[:, 0]
             blocks = frozenset(choose_layers(parse_layers(",".join(adapter.layers)), BLOCKS))
-        perturbed = PERTURBED if weakened else ()
-        text = network.Text(*texts, tokens, blocks, strength, weight, perturbed)
+        return *texts, tokens, blocks
+
+    def _run(self, x: Tensor, sigma: float, timestep: Tensor, text: network.Text) -> Tensor:
         scaled = x * (1 + sigma**2) ** -0.5
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):

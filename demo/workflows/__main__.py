@@ -1,8 +1,9 @@
 """Writes example_workflows/ and the pictures of the help pages: ``python demo/workflows``.
 
 Without a word after it, it lays out the workflows (.json). `thumbnails --adapter FILE` paints
-their pictures (.jpg) in a real ComfyUI, and `help_pictures --adapter FILE` photographs the nodes
-for web/docs; both need Chromium. All need the development environment and COMFYUI_PATH.
+their pictures (.jpg) in a real ComfyUI (`--unet-adapter FILE` for Attend-and-Excite's), and
+`help_pictures --adapter FILE` photographs the nodes for web/docs; both need Chromium.
+All need the development environment and COMFYUI_PATH.
 """
 
 from __future__ import annotations

@@ -55,6 +55,34 @@ def cfg_plus_plus() -> Workflow:
     return _text_to_image("softrepa_cfg_plus_plus", model, prompt, texts)
 
 
+def attend_and_excite() -> Workflow:
+    flow = Workflow("softrepa_attend_and_excite")
+    model = models.SD15
+    loaded = pieces.load(flow, model)
+    apply = pieces.apply_adapter(flow, loaded)
+    text = flow.node(
+        "PrimitiveStringMultiline",
+        (THIRD, 0),
+        title="Prompt, for two nodes",
+        colour=GREEN,
+        value="a brown turtle beside a yellow bowl, a blue cup behind them, photograph",
+    )
+    top = text.bottom + 70
+    prompts = pieces.write_prompts(flow, loaded, THIRD, text["STRING"], "Its encoding", top)
+    latent = pieces.empty_latent(flow, model, (THIRD, prompts.negative.bottom + 70))
+    flow.group("3 · Prompts and size", [text, prompts.positive, prompts.negative, latent])
+    links = {"model": apply["MODEL"], "clip": loaded.clip, "prompt": text["STRING"]}
+    led = flow.node("SoftREPAAttendAndExcite", (FOURTH, 0), links)
+    flow.group("4 · Look after its words", [led], OURS)
+    sampler = pieces.sample(flow, model, (FIFTH + 50, 0), led["MODEL"], prompts, latent)
+    pieces.finish(flow, loaded, sampler, flow.name, first=5)
+    files = model.files_note("the demo world's small U-Net (demo/unet_base)")
+    pieces.files_note(flow, files, loaded.adapter.bottom + 65)
+    flow.note("The adapter", (SECOND, 540), notes.STRENGTH + notes.WINDOW + notes.UNET_LAYERS)
+    flow.note("What happens, what to try", (FOURTH, led.bottom + 150), notes.ATTEND)
+    return flow
+
+
 def before_after() -> Workflow:
     prompt = "two green apples above a purple plate, a silver spoon to the right of the plate"
     files = models.SD3.files_note()
@@ -272,7 +300,7 @@ def _before_after(name: str, model: Model, prompt: str, files: str, text: str) -
 
 
 LAYOUTS = (
-    sd3, sdxl, sd15, flux1, z_image, anima, cfg_plus_plus,
+    sd3, sdxl, sd15, flux1, z_image, anima, cfg_plus_plus, attend_and_excite,
     before_after, one_prompt, schedule_and_blocks, editing, demo_world, does_it_help,
     train_your_own,
 )  # fmt: skip

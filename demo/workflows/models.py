@@ -82,8 +82,8 @@ class Model:
     def _raw(self) -> str:
         return f"{_AUTHORS}/raw/main/tokens/{self.folder[0]}"
 
-    def files_note(self) -> str:
-        """What to download, and where to put it."""
+    def files_note(self, painter: str = "the small model of softrepa_demo_world") -> str:
+        """What to download, and where to put it. painter: of the thumbnail."""
         if self.parts:
             return self._parts_note()
         ours = self.folder[1]
@@ -106,7 +106,7 @@ Then press **R** on the canvas and choose both files in the two loaders.
 
 Your own adapter works as well: **training/README.md** in this pack's folder tells how to train one.
 
-*The thumbnail was painted by this graph with the small model of softrepa_demo_world.*
+*The thumbnail was painted by this graph with {painter}.*
 """
 
     def _parts_note(self) -> str:

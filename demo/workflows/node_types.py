@@ -100,6 +100,12 @@ TYPES: dict[str, NodeType] = {
         outputs={"CONDITIONING": "CONDITIONING"},
         size=(360, 170),
     ),
+    "PrimitiveStringMultiline": NodeType(
+        widgets={"value": ("STRING", "")},
+        outputs={"STRING": "STRING"},
+        size=(360, 150),
+        tall=160,
+    ),
     "EmptyLatentImage": _LATENT,
     "EmptySD3LatentImage": _LATENT,
     "PrimitiveInt": NodeType(
@@ -181,6 +187,22 @@ TYPES: dict[str, NodeType] = {
         size=(340, 330),
         tall=340,
         optional=frozenset({"schedule"}),
+        pack=PACK,
+    ),
+    "SoftREPAAttendAndExcite": NodeType(
+        sockets={"model": "MODEL", "clip": "CLIP"},
+        widgets={
+            "prompt": ("STRING", ""),
+            "words": ("STRING", ""),
+            "loss": ("COMBO", "published"),
+            "step_size": ("FLOAT", 20),
+            "share_of_steps": ("FLOAT", 0.5),
+            "thresholds": ("STRING", "0:0.05, 0.2:0.5, 0.4:0.8"),
+            "tries": ("INT", 20),
+        },
+        outputs={"MODEL": "MODEL", "words": "STRING"},
+        size=(340, 340),
+        tall=460,
         pack=PACK,
     ),
     "SoftREPAFlowEdit": NodeType(

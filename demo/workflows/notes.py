@@ -35,6 +35,21 @@ the negative prompt, with fewer harsh colours. It costs nothing, and the adapter
 of this kind end in **_cfg_pp** as well.
 """
 
+ATTEND = """
+**Attend-and-Excite** moves the picture, while it is painted, until each thing of the prompt is \
+attended to. It stands after the adapter and before the sampler, and reads the same prompt as the \
+sampler: so one text goes to both.
+
+**words**: empty, and a simple rule finds the nouns. Or write them: **brown turtle, yellow bowl**.
+
+**loss**: *published* for things that are left out, *pairs* for colours at the wrong thing, \
+*overlap* for things that melt together. Each has a **step_size** of its own: with the last two \
+begin at 3.
+
+**Off and on**: select it, press Ctrl+B (bypass) and run again. Steps in which it acts take two to \
+five times as long.
+"""
+
 SD3_SETTINGS = """
 28 steps at guidance (cfg) 4 are the authors' settings. SD3.5 checkpoints load in the same way; \
 their adapter is for SD3 medium, so train one for SD3.5.

@@ -122,13 +122,21 @@ def apply_adapter(
 
 
 def write_prompts(
-    flow: Workflow, loaded: Loaded, left: int, text: str, title: str = "Prompt"
+    flow: Workflow,
+    loaded: Loaded,
+    left: int,
+    text: str | Output,
+    title: str = "Prompt",
+    top: int = 0,
 ) -> Prompts:
-    clip = {"clip": loaded.clip}
+    """text: its own, or another node's."""
+    clip, linked = {"clip": loaded.clip}, {}
+    if not isinstance(text, str):
+        linked, text = {"text": text}, ""
     positive = flow.node(
         "CLIPTextEncode",
-        (left, 0),
-        clip,
+        (left, top),
+        {**clip, **linked},
         title=title,
         size=(360, 170),
         colour=GREEN,

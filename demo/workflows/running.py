@@ -12,6 +12,7 @@ from typing import Any
 
 from comfyui_softrepa.demo import cache, world
 from comfyui_softrepa.demo.base.join import make_checkpoint, state
+from comfyui_softrepa.demo.unet_base import join as unet
 from comfyui_softrepa.host import comfyui
 from comfyui_softrepa.host.chromium import FLAGS, provide
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
@@ -25,14 +26,21 @@ from .node_types import TYPES
 
 NAME = "softrepa_demo.safetensors"
 """Of the demo world's checkpoint, and of the adapter for it."""
+UNET_NAME = "softrepa_demo_unet.safetensors"
+"""Of the U-Net base's checkpoint, and of an adapter for it."""
+ATTENDS = "SoftREPAAttendAndExcite"
+"""The node that needs a U-Net."""
 _PAIRS, _SEED = 400, 7
 """Of the pictures that the demo command writes."""
+WRITTEN = ("CLIPTextEncode", "PrimitiveStringMultiline")
+"""Nodes that hold a prompt, or nothing where another's is linked."""
 SMALL_CLIP = Path(__file__).resolve().parents[1] / "small_clip"
 
 
 @contextmanager
-def demo_frontend(adapter: Path) -> Iterator[Frontend]:
-    """An open page of a ComfyUI that has the pack, the demo world's checkpoint and this adapter."""
+def demo_frontend(adapter: Path, unet_adapter: Path | None = None) -> Iterator[Frontend]:
+    """An open page of a ComfyUI that has the pack, the demo world's checkpoint and this adapter;
+    with an adapter for it, the U-Net base too."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         make_checkpoint(base / "models" / "checkpoints" / NAME)
@@ -40,6 +48,8 @@ def demo_frontend(adapter: Path) -> Iterator[Frontend]:
         shutil.copyfile(adapter, base / "models" / "softrepa" / NAME)
         install_small_clip(base)
         install_parts(base)
+        if unet_adapter is not None:
+            install_unet(base, unet_adapter)
         install_pack(base)
         with serve(comfyui.locate(), base) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=str(provide()), args=FLAGS)
@@ -62,6 +72,15 @@ def install_small_clip(base: Path) -> Path:
     """Puts the demo world's CLIP where scorers look for the published one; gives the folder."""
     folder = base / "models" / "softrepa_scorers" / "clip-vit-large-patch14"
     return Path(shutil.copytree(SMALL_CLIP, folder, dirs_exist_ok=True))
+
+
+def install_unet(base: Path, adapter: Path) -> list[Path]:
+    """The U-Net base's checkpoint, and an adapter for it."""
+    folders = (base / "models" / folder for folder in ("checkpoints", "softrepa"))
+    files = [folder / UNET_NAME for folder in folders]
+    unet.make_checkpoint(files[0])
+    shutil.copyfile(adapter, files[1])
+    return files
 
 
 PARTS = {
@@ -90,12 +109,14 @@ def install_parts(base: Path) -> list[Path]:
 def in_demo_world(workflow: dict[str, Any], prompts: Sequence[str]) -> dict[str, Any]:
     """The workflow with the demo world's files, adapter and picture size, and these prompts in
     place of its own, in their order, as far as there are any. A guidance (cfg) of 1 becomes 4,
-    which that model needs."""
+    which that model needs. Where ATTENDS is there, the files are the U-Net base's."""
     workflow, others = json.loads(json.dumps(workflow)), list(prompts)
+    attends = any(node["type"] == ATTENDS for node in workflow["nodes"])
+    name = UNET_NAME if attends else NAME
     for node in workflow["nodes"]:
         kind, values = node["type"], node.get("widgets_values", [])
         if kind in ("CheckpointLoaderSimple", "SoftREPALoader", "UNETLoader", "VAELoader"):
-            values[0] = NAME
+            values[0] = name
             node["properties"].pop("models", None)
         elif kind in ("CLIPLoader", "DualCLIPLoader"):
             *names, _, _ = values
@@ -103,7 +124,7 @@ def in_demo_world(workflow: dict[str, Any], prompts: Sequence[str]) -> dict[str,
             node["properties"].pop("models", None)
         elif kind in ("EmptyLatentImage", "EmptySD3LatentImage"):
             values[:2] = world.SIZE, world.SIZE
-        elif kind == "CLIPTextEncode" and values[0] and others:
+        elif kind in WRITTEN and values[0] and others:
             values[0] = others.pop(0)
         elif kind == "KSampler":
             cfg = [*TYPES[kind].widgets].index("cfg") + 1  # behind what a seed is followed by

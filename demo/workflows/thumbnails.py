@@ -18,13 +18,14 @@ from comfyui_softrepa.host.frontend import Frontend
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import FOLDER
-from .running import demo_frontend, in_demo_world, install_pictures, settings_of_trial
+from .running import WRITTEN, demo_frontend, in_demo_world, install_pictures, settings_of_trial
 
 PROMPTS = {
     "softrepa_sd3": ("three red triangles above a yellow square",),
     "softrepa_sdxl": ("a black circle above two red squares",),
     "softrepa_sd15": ("two purple triangles below three blue squares",),
     "softrepa_cfg_plus_plus": ("three blue squares above a yellow circle",),
+    "softrepa_attend_and_excite": ("two red triangles above a blue circle",),
     "softrepa_flux1": ("two yellow squares above a green circle",),
     "softrepa_z_image": ("three green triangles right of a blue square",),
     "softrepa_anima": ("a red circle above a blue triangle",),
@@ -38,6 +39,8 @@ PROMPTS = {
 }
 WORDS = ("without", "with", "source", "edited")
 """In file names: what a picture shows. Thumbnails have the pictures in this order."""
+ATTENDS_TO = "softrepa_attend_and_excite"
+"""Needs the U-Net base."""
 TRAINS = "softrepa_train_your_own"
 """Needs pictures to train on."""
 SIDE, GAP, LINE = 512, 8, 40
@@ -49,13 +52,17 @@ def main(arguments: list[str]) -> None:
     """Leaves a .jpg beside each workflow, and prints what the judge sees in its pictures."""
     parser = argparse.ArgumentParser(prog="python demo/workflows thumbnails", description=__doc__)
     parser.add_argument("--adapter", type=Path, required=True, help="for the demo checkpoint")
+    parser.add_argument("--unet-adapter", type=Path, help="for the U-Net base")
     parser.add_argument("--only", nargs="*", help="names of workflows, without .json")
     given = parser.parse_args(arguments)
-    with demo_frontend(given.adapter) as frontend:
+    with demo_frontend(given.adapter, given.unet_adapter) as frontend:
         if TRAINS in (given.only or [TRAINS]):
             install_pictures(frontend.server.base)
         for path in sorted(FOLDER.glob("*.json")):
             if path.stem not in (given.only or path.stem):
+                continue
+            if path.stem == ATTENDS_TO and given.unet_adapter is None:
+                print(f"{path.stem} needs --unet-adapter: left out")
                 continue
             pictures = _painted(frontend, json.loads(path.read_text(encoding="utf-8")), path.stem)
             target = path.with_suffix(".jpg")
@@ -94,9 +101,7 @@ def _of_trial(folder: Path, trial: dict[str, str]) -> dict[str, Image.Image]:
 
 
 def _prompts(workflow: dict[str, Any]) -> list[str]:
-    texts = [
-        node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "CLIPTextEncode"
-    ]
+    texts = [node["widgets_values"][0] for node in workflow["nodes"] if node["type"] in WRITTEN]
     return list(filter(None, texts))
 
 

@@ -26,6 +26,7 @@ from comfyui_softrepa.demo.workflows.running import (
     in_demo_world,
     install_parts,
     install_small_clip,
+    install_unet,
     settings_of_trial,
 )
 from comfyui_softrepa.demo.workflows.thumbnails import PROMPTS
@@ -88,13 +89,13 @@ def path(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(chromium: Browser, server: Server, version: str) -> Iterator[Frontend]:
-    """One page for all of them, with the demo world's CLIP and its model in parts, and its adapter
-    under the name that they have for it: opening a page takes longer than all that is done with
-    it."""
+    """One page for all of them, with the demo world's CLIP, its model in parts and the U-Net base,
+    and adapters under the names that they have for them: opening a page takes longer than all that
+    is done with it."""
     folder = server.base / "models" / "softrepa"
     shutil.copyfile(folder / "sd3.safetensors", folder / NAME)
     install_small_clip(server.base)
-    parts = install_parts(server.base)
+    parts = install_parts(server.base) + install_unet(server.base, folder / "sd15.safetensors")
     world.write_folder(server.base / "input" / DEMO_FOLDER, 12, seed=7)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
     yield open_frontend(context, server, {}, version)

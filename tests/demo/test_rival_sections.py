@@ -3,6 +3,8 @@ do, and what is measured is what it says."""
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.demo.judge import judge
 from comfyui_softrepa.demo.rivals import page
+from comfyui_softrepa.demo.rivals.attention import GRADIENTS, LED
 from comfyui_softrepa.demo.rivals.editing import results
 from comfyui_softrepa.demo.rivals.editing.arms import UNEDITED, USES, WAYS, Arm, arms
 from comfyui_softrepa.demo.rivals.editing.bench import KEPT, Bench, edits, schedule
@@ -24,6 +27,7 @@ from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.evaluation.painting.picture import as_image
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.flow_edit import SoftREPAFlowEdit
+from comfyui_softrepa.nodes.guidance.focus import SoftREPAFocus
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.training.model.denoiser import Denoiser
 from comfyui_softrepa.training.objectives import DPO
@@ -64,6 +68,24 @@ def test_the_short_way_edits_as_the_node(base: evaluate.Base, model: Model, meth
             wanted = np.asarray(as_image(base.vae.decode(edited["samples"])[0])).astype(int)
         assert np.abs(found[seed] - wanted).max() <= 2
         assert np.abs(wanted - bench.pictures[seed]).max() > 20
+
+
+def test_focus_is_the_nodes(base: evaluate.Base, model: Model):
+    """Two prompts at once against each with a node of its own, whose words are CLIP's alone."""
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    adapter = files.read(KEPT / "softrepa.safetensors")
+    adapted = SoftREPAApply.execute(base.model, adapter, 0.5, 0.0, 1.0, "").args[0]
+    settings, passes, expected = evaluate.sampling(steps=4), Counter(), []
+    for seed, prompt in enumerate(prompts):
+        focused = SoftREPAFocus.execute(adapted, base.clip, prompt, "", 1.0).args[0]
+        expected += [*evaluate.paint(base, [prompt], [seed], settings, focused)]
+    sampler = partial(LED["FOCUS"], scale=1.0, passes=passes)
+    how = {"adapter": adapter, "settings": settings, "strength": 0.5}
+    painted = model.paint(prompts, [0, 1], **how, sampler=sampler).astype(int)
+    plain = model.paint(prompts, [0, 1], **how).astype(int)
+    assert np.abs(painted - np.stack(expected).astype(int)).max() <= 2
+    assert np.abs(painted - plain).max() > 10
+    assert passes[GRADIENTS] == 2 * settings.steps
 
 
 def test_each_edit_changes_one_attribute_of_one_group_and_nothing_outside_of_it():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.rivals import run, table
+from comfyui_softrepa.demo.rivals.attention import LED
 from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
 from comfyui_softrepa.demo.sweep import grid
@@ -49,12 +51,50 @@ def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Model, "predict", counted)
     bench = run.Bench("sd3", run.SHORT, tmp_path)
+    looked, maps = [], Model.maps
+
+    def looking(self: Model, x: object, *arguments: object, **named: object) -> object:
+        looked.append(len(x))
+        return maps(self, x, *arguments, **named)
+
+    monkeypatch.setattr(Model, "maps", looking)
     for method in METHODS:
-        if method.lesson is None:
-            seen.clear()
+        if method.lesson is None and "sd3" in method.bases:
+            seen.clear(), looked.clear()
             row = bench.find(method, "judged", 2.0, None)
             assert sum(seen) == row["evaluations"] * run.SHORT.judged
-    assert {method.sampler for method in METHODS} == set(SAMPLERS)
+            assert sum(looked) == row["gradients"] * run.SHORT.judged
+            assert bool(looked) == (method.sampler == "FOCUS")
+    assert {method.sampler for method in METHODS} == {*SAMPLERS, *LED}
+
+
+def test_what_leads_chooses_its_scale_above_the_best_guidance(tmp_path: Path):
+    """And where that guidance has changed, chooses anew. DPO's training and its cost are there."""
+    file = tmp_path / "rows.jsonl"
+    run.run(file, run.SHORT, ["sd3"], "FOCUS")
+    rows = [row for row in grid.read(file) if "FOCUS" in row["method"]]
+    best = run.Found(file).best("sd3", run.named("CFG"))
+    focus = run.named("FOCUS")
+    assert [row["scale"] for row in rows if row["part"] == "choosing"] == list(focus.scales)
+    assert {row["method"] for row in rows} == {"FOCUS", "SoftREPA, demo + FOCUS"}
+    assert {row["beneath"] for row in rows} == {best}
+    assert all(row["gradients"] == run.SHORT.steps for row in rows)
+    changed = file.read_text().replace(f'"beneath": {best}', '"beneath": 99.0')
+    file.write_text(changed)
+    assert run.Found(file).best("sd3", focus) is None
+    assert f"CFG {best:g}" not in table.tables(file) and "CFG 99" in table.tables(file)
+
+
+def test_preference_is_trained_by_its_own_code(tmp_path: Path):
+    """Tokens and a LoRA on the same pairs."""
+    bench = run.Bench("sd3", replace(run.SHORT, judged=2), tmp_path)
+    for name in ("DPO tokens", "DPO LoRA"):
+        row = bench.find(run.named(name), "judged", 4.0, 0)
+        wanted = {"steps": 2, "predictions": 64, "painted": 64}
+        assert row["training"].items() >= wanted.items()
+        names = [name for name, _ in bench.model.network.named_modules()]
+        assert not any("parametrizations" in name for name in names)
+    assert len(list((tmp_path / "preference").glob("*.safetensors"))) == 2
 
 
 def test_what_judges_chose_nothing_and_taught_nothing():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +15,12 @@ from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import clip
 from comfyui_softrepa.demo.base import join as sd3
-from comfyui_softrepa.demo.rivals import guidance
+from comfyui_softrepa.demo.rivals import attention, guidance
+from comfyui_softrepa.demo.rivals.attention import GRADIENTS, LED
 from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
 from comfyui_softrepa.demo.unet_base import join, network, train, vae
 from comfyui_softrepa.demo.unet_base.short import BLOCKS, Unet
+from comfyui_softrepa.guidance import Attend, apply, plan
 from comfyui_softrepa.softrepa.adapter import Adapter
 from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
 from safetensors.torch import load_file
@@ -97,11 +102,46 @@ def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Unet, sampler: s
 
 
 @pytest.mark.parametrize(
-    ("strength", "strength_as"), [(1.0, "blend"), (0.5, "blend"), (0.5, "attention")]
+    ("name", "size", "strength"),
+    [
+        ("Attend-and-Excite", 2.0, 0.5),
+        ("Attend-and-Excite, pairs", 0.5, 1.0),
+        ("Attend-and-Excite, overlap", 5.0, 0.0),
+    ],
 )
-def test_it_paints_what_the_nodes_paint(
-    base: evaluate.Base, model: Unet, strength: float, strength_as: str
+def test_attend_and_excite_is_the_nodes(
+    base: evaluate.Base,
+    model: Unet,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    size: float,
+    strength: float,
 ):
+    """Two prompts at once against each with a node of its own; with as many passes."""
+    monkeypatch.setattr(attention, "TRIES", 2)
+    passes, found = Counter(), []
+    gradient = Attend._gradient
+    monkeypatch.setattr(Attend, "_gradient", lambda *all: found.append(1) or gradient(*all))
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    adapter, patched = (None, base.model) if strength == 0.0 else adapted(base, strength)
+    expected = []
+    for seed, prompt in enumerate(prompts):
+        settings = {"loss": LED[name].loss, "step_size": size, "tries": 2}
+        led = apply(patched, plan(base.model.model, base.clip, prompt, **settings))
+        expected += [*evaluate.paint(base, [prompt], [seed], SAMPLING, led)]
+    sampler = partial(LED[name], scale=size, passes=passes)
+    how = {"adapter": adapter, "settings": SAMPLING, "strength": strength}
+    painted = model.paint(prompts, [0, 1], **how, sampler=sampler).astype(int)
+    plain = model.paint(prompts, [0, 1], **how).astype(int)
+    assert np.abs(painted - np.stack(expected).astype(int)).max() <= 2
+    assert np.abs(painted - plain).max() > 10
+    assert passes[GRADIENTS] == len(found) >= 4
+
+
+def adapted(
+    base: evaluate.Base, strength: float, strength_as: str = "blend"
+) -> tuple[Adapter, Any]:
+    """Tokens after BOS in the down and up blocks, and the base's model with them."""
     generator = torch.Generator().manual_seed(1)
     adapter = Adapter(
         tokens=torch.randn((1, 1, 4, clip.WIDTH), generator=generator),
@@ -110,11 +150,20 @@ def test_it_paints_what_the_nodes_paint(
         placement="after_bos",
         layers=("input", "output"),
     )
-    prompts = [world.caption(scene) for scene in world.held_out_scenes(3, seed=0)]
     application = injection.make_application(
         base.model.model, adapter, strength, strength_as=strength_as
     )
-    patched = injection.apply(base.model, application)
+    return adapter, injection.apply(base.model, application)
+
+
+@pytest.mark.parametrize(
+    ("strength", "strength_as"), [(1.0, "blend"), (0.5, "blend"), (0.5, "attention")]
+)
+def test_it_paints_what_the_nodes_paint(
+    base: evaluate.Base, model: Unet, strength: float, strength_as: str
+):
+    adapter, patched = adapted(base, strength, strength_as)
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(3, seed=0)]
     expected = evaluate.paint(base, prompts, [1, 2, 3], SAMPLING, patched).astype(int)
     painted = model.paint(prompts, [1, 2, 3], adapter, SAMPLING, strength, strength_as)
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)

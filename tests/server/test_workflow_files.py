@@ -68,6 +68,7 @@ def test_there_is_one_for_each_model_and_use():
         "softrepa_sd15",
         *TO_BE_TRAINED,
         "softrepa_cfg_plus_plus",
+        "softrepa_attend_and_excite",
         "softrepa_before_after",
         "softrepa_one_prompt_only",
         "softrepa_schedule_and_blocks",

@@ -82,12 +82,12 @@ def painted(model: Model, prompts: int = PROMPTS, seeds: int = SEEDS) -> Compare
     return _encoded(model, [*texts, *texts], pictures[[*better, *worse]])
 
 
-def kept(model: Model, file: Path) -> Compared:
+def kept(model: Model, file: Path, prompts: int = PROMPTS) -> Compared:
     """The same from a file (.npz), which is made where it is not there."""
     if file.is_file():
         with np.load(file) as found:
             return _encoded(model, found["texts"].tolist(), found["pictures"])
-    made = painted(model)
+    made = painted(model, prompts)
     file.parent.mkdir(parents=True, exist_ok=True)
     remains = file.with_suffix(".part.npz")
     np.savez(remains, texts=np.array(made.texts), pictures=made.pictures)

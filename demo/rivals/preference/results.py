@@ -25,7 +25,7 @@ from ...judge import ATTRIBUTES
 from ...sweep.model import Model
 from ...table import gain
 from . import pairs
-from .lesson import train, train_lora
+from .lesson import FLAGS, train, train_lora
 from .lora import Lora
 
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -64,13 +64,20 @@ def uses() -> Iterator[Use]:
 
 @dataclass
 class Bench:
-    """The base, the prompts that chose nothing, and what is made once."""
+    """The base, the prompts that chose nothing, and what is made once.
+
+    folder: for pairs and adapters. asked: prompts whose pictures are compared. loaded: the base,
+    where it is there already.
+    """
 
     prompts: int = PROMPTS
+    folder: Path = ADAPTERS
+    asked: int = pairs.PROMPTS
+    loaded: Model | None = None
 
     @cached_property
     def model(self) -> Model:
-        return Model.load()
+        return self.loaded or Model.load()
 
     @cached_property
     def scenes(self) -> list[world.Scene]:
@@ -78,8 +85,8 @@ class Bench:
 
     @cached_property
     def compared(self) -> pairs.Compared:
-        found = pairs.kept(self.model, ADAPTERS / "pairs.npz")
-        print(f"{found.count} pairs of {pairs.PROMPTS} prompts", flush=True)
+        found = pairs.kept(self.model, self.folder / "pairs.npz", self.asked)
+        print(f"{found.count} pairs of {self.asked} prompts", flush=True)
         return found
 
     def adapter(self, use: Use) -> Adapter | None:
@@ -87,27 +94,41 @@ class Bench:
             return None
         if use.method == "softrepa":
             return files.read(KEPT)
-        trained = self._trained(use)
+        trained = files.read(self._trained(use))
         return trained if use.method == "dpo" else concatenate(files.read(KEPT), trained)
 
     def on(self, use: Use) -> AbstractContextManager[None]:
         """Puts a LoRA on the model, where the use has one."""
         if use.method != "lora":
             return nullcontext()
-        file = ADAPTERS / f"lora_beta{use.beta:g}_steps{use.steps}_seed{use.seed}.safetensors"
-        if not file.is_file():
-            made = train_lora(self.model, self.compared, use.beta, use.steps, use.seed)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_file(made.state, file)
-        return Lora.of(self.model, load_file(file)).on(self.model, use.strength)
+        return Lora.of(self.model, load_file(self._trained(use))).on(self.model, use.strength)
 
-    def _trained(self, use: Use) -> Adapter:
-        file = ADAPTERS / f"beta{use.beta:g}_steps{use.steps}_seed{use.seed}.safetensors"
-        if not file.is_file():
-            made = train(self.model, self.compared, use.beta, use.steps, use.seed)
-            file.parent.mkdir(parents=True, exist_ok=True)
+    def cost(self, use: Use) -> dict[str, Any]:
+        """Of the training of what is used: steps, predictions (the bare model's too), processor
+        seconds, and pictures that were painted to be compared."""
+        return json.loads(self._trained(use).with_suffix(".json").read_text())
+
+    def _trained(self, use: Use) -> Path:
+        """The file of tokens, or of a LoRA; made with its cost beside it where one is missing."""
+        kind = "lora_" if use.method == "lora" else ""
+        stem = f"{kind}beta{use.beta:g}_steps{use.steps}_seed{use.seed}"
+        file, record = (self.folder / f"{stem}{ending}" for ending in (".safetensors", ".json"))
+        if file.is_file() and record.is_file():
+            return file
+        compared, start = self.compared, time.process_time()
+        learn = train_lora if use.method == "lora" else train
+        made = learn(self.model, compared, use.beta, use.steps, use.seed)
+        cost = {"steps": use.steps, "seconds": time.process_time() - start}
+        # Of better and worse pictures, by the bare model and by what is trained.
+        cost["predictions"] = 4 * FLAGS["batch_size"] * use.steps
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        if use.method == "lora":
+            save_file(made.state, file)
+        else:
             files.write(file, made)
-        return files.read(file)
+        record.write_text(json.dumps({**cost, "painted": self.asked * pairs.SEEDS}))
+        return file
 
     def measure(self, use: Use) -> dict[str, Any]:
         """Each prompt's verdict, 1 or 0, attribute by attribute."""
