@@ -64,7 +64,7 @@ class Compressed(torch.Tensor):
 def test_weights_of_a_class_of_their_own_are_refused(node, loaded, monkeypatch):
     block = loaded[0].model.diffusion_model.joint_blocks[0].x_block.mlp.fc1
     own = torch.nn.Parameter(block.weight.as_subclass(Compressed), requires_grad=False)
-    monkeypatch.setattr(block, "weight", own)
+    monkeypatch.setitem(block._parameters, "weight", own)
     with pytest.raises(TrainingError, match=r"compressed form \(GGUF"):
         node()
 
@@ -109,6 +109,6 @@ def test_models_that_cannot_be_trained_as_they_are(node, loaded, monkeypatch):
         node(model=changed)
     block = loaded[0].model.diffusion_model.joint_blocks[0].x_block.mlp.fc1
     whole = torch.nn.Parameter(block.weight.to(torch.int8), requires_grad=False)
-    monkeypatch.setattr(block, "weight", whole)
+    monkeypatch.setitem(block._parameters, "weight", whole)
     with pytest.raises(TrainingError, match="compressed form"):
         node()
