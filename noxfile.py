@@ -74,7 +74,8 @@ def host(session: nox.Session) -> None:
     wanted = [line for line in listed if line.split("=")[0].strip() not in _PINNED]
     requirements = Path(session.create_tmp()) / "comfyui.txt"
     requirements.write_text("\n".join(wanted))
-    session.install("-r", str(requirements), "-r", "host/requirements.txt")
+    own = ("requirements.txt", "host/requirements.txt")
+    session.install(*(part for file in (str(requirements), *own) for part in ("-r", file)))
     session.install("--no-deps", "torchaudio==2.11.0")
 
 
