@@ -293,8 +293,8 @@ def _check_training(frontend: Frontend) -> None:
     frontend.page.evaluate(_FEWER_STEPS, name)
     _check_pictures(frontend, frontend.queue())
     panel = frontend.page.locator(".softrepa-training")
-    expect(panel).to_contain_text("step 4 of 4")
     frontend.page.evaluate(_NEARER)  # as small as all of the graph is, the page hides what it holds
+    expect(panel).to_contain_text("step 4 of 4")
     expect(panel.locator("img.softrepa-previews")).to_be_visible()
     adapters = frontend.server.base / "models" / "softrepa"
     with Image.open(adapters / f"{name}.previews.png") as strip:
