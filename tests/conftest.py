@@ -37,6 +37,23 @@ def forgotten_folders() -> Iterator[None]:
     sys.modules["folder_paths"].filename_list_cache.clear()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unloaded() -> Iterator[None]:
+    """The golden models are shared by modules, which expect them as they were read."""
+    yield
+    sys.modules["comfy.model_management"].unload_all_models()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The models are too small for more, and threads that wait for a shared core are slow."""
+    torch = sys.modules["torch"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def comfyui() -> Path:
     """The folder of the ComfyUI under test."""

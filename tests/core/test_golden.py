@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import comfy.lora
-import comfy.model_management
 import folder_paths
 import pytest
 import torch
@@ -59,8 +58,6 @@ def test_lora_patched_weights_get_the_same_tokens(golden, patched):
     plain_lora = golden.patcher.clone()
     plain_lora.add_patches(loaded, 1.0)
 
-    # Weights of a model that another test has sampled with are taken for patched.
-    comfy.model_management.unload_all_models()
     results = []
     for patcher in (with_lora, plain_lora):
         patcher.patch_model(device_to=torch.device("cpu"))

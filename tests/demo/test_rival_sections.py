@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.demo.judge import judge
 from comfyui_softrepa.demo.rivals import page
 from comfyui_softrepa.demo.rivals.attention import GRADIENTS, LED
@@ -33,16 +32,6 @@ from comfyui_softrepa.training.model.denoiser import Denoiser
 from comfyui_softrepa.training.objectives import DPO
 from comfyui_softrepa.training.step.batches import Batch
 from comfyui_softrepa.training.step.engine import Engine, prepare
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> evaluate.Base:
-    return evaluate.load(join.make_checkpoint(tmp_path_factory.mktemp("base") / "demo.safetensors"))
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return Model.load(precision=torch.float32)
 
 
 @pytest.mark.parametrize("method", ["FlowEdit", "FlowAlign"])

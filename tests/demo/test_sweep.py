@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.base import join
 from comfyui_softrepa.demo.rivals import guidance
 from comfyui_softrepa.demo.sweep import grid, train_weight, training
 from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
@@ -18,16 +16,6 @@ from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
 
 SAMPLING = evaluate.sampling(steps=4)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> evaluate.Base:
-    return evaluate.load(join.make_checkpoint(tmp_path_factory.mktemp("base") / "demo.safetensors"))
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return Model.load(precision=torch.float32)
 
 
 @pytest.mark.parametrize(
