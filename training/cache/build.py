@@ -125,13 +125,6 @@ def expected(
     return Expected(size(latent) * len({pair.image for pair in pairs}), text, len(captions))
 
 
-def expected_bytes(
-    pairs: Sequence[Pair], encoder: Encoder, framing: Framing, further: Sequence[str] = ()
-) -> int:
-    """The same in one number."""
-    return expected(pairs, encoder, framing, further).total
-
-
 class _Writer:
     """Gathers entries into shards and writes each as soon as it is full."""
 

@@ -102,12 +102,8 @@ class Catalog:
                 "SELECT * FROM shards"
             ):
                 path = self.folder / name
-                yield (
-                    name,
-                    Listed(
-                        path, (size, changed), kind, model, called, keys, _shapes(shapes, len(keys))
-                    ),
-                )
+                stamped = (size, changed)
+                yield name, Listed(path, stamped, kind, model, called, keys, _shapes(shapes))
 
 
 def another_model(folder: Path, name: str) -> BadInput:
@@ -123,7 +119,7 @@ def _packed_shapes(shapes: Sequence[tuple[int, ...]]) -> str:
     return json.dumps([distinct, [distinct.index(shape) for shape in shapes]])
 
 
-def _shapes(text: str, keys: int) -> tuple[tuple[int, ...], ...]:
+def _shapes(text: str) -> tuple[tuple[int, ...], ...]:
     distinct, order = json.loads(text)
     known = [tuple(shape) for shape in distinct]
     return tuple(known[at] for at in order)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ... import world
 from ...evaluate import verdicts
 from ...judge import Verdict
 from ...sweep.model import Model
+from ...sweep.training import Pairs
 
 PROMPTS, SEEDS = 240, 4
 _SEED = 11
@@ -24,30 +24,16 @@ _FIRST_SEED = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
-    """What `training.step.batches` reads of a cache: the better pictures (the first half), the
-    worse ones (the second), and the caption of each. pictures: (2N, 64, 64, 3)."""
+class Compared(Pairs):
+    """The better pictures (the first half), the worse ones (the second), and the caption of each.
+    pictures: (2N, 64, 64, 3)."""
 
-    latents: Tensor
-    texts: Sequence[str]
     pictures: NDArray[np.uint8]
 
     @property
     def count(self) -> int:
         """Pairs."""
         return len(self.texts) // 2
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def latent(self, index: int) -> Tensor:
-        return self.latents[index]
-
-    def captions(self, index: int) -> Sequence[str]:
-        return [self.texts[index]]
-
-    def negatives(self, index: int) -> Sequence[str]:
-        return []
 
     def write(self, folder: Path) -> None:
         """As a folder for `training/train.py --objective dpo`."""

@@ -53,8 +53,8 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
     network, architecture = model.diffusion_model, architecture_of(model)
     blocks = getattr(network, "joint_blocks", None)
     layers = architecture.layers(model)
-    recomputed = (layers or _recomputable(network)) if checkpointing else ()
-    outside = set(network.modules()).difference(*(block.modules() for block in recomputed))
+    again = (layers or _recomputable(network)) if checkpointing else ()
+    outside = set(network.modules()).difference(*(block.modules() for block in again))
     options: dict[str, Any] = differentiable(architecture.NAME, _attention())
     if blocks is not None:
         slots = {
@@ -62,9 +62,9 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
             for index, block in enumerate(blocks)
         }
         options["patches_replace"] = {"dit": slots}
-    elif recomputed:
-        _wrap(options, RecomputedBlocks(layers) if layers else RecomputedModules(recomputed))
-    if architecture.WRITES and not recomputed:
+    elif again:
+        _wrap(options, RecomputedBlocks(layers) if layers else RecomputedModules(again))
+    if architecture.WRITES and not again:
         return options  # its graph is kept by `Denoiser.mutations`
     # Recomputed blocks cast their weights anew anyway.
     _wrap(options, UncopiedWeights(tuple(one for one in castable(network) if one in outside)))
