@@ -4,7 +4,7 @@ Each has `HELP`, `add_arguments(parser)` and `run(arguments)`, which returns the
 """
 
 from ..votes import command as vote
-from . import compare, paint, pilot, report, score
+from . import compare, paint, pilot, preferences, report, score
 
 COMMANDS = {
     "paint": paint,
@@ -13,4 +13,5 @@ COMMANDS = {
     "report": report,
     "compare": compare,
     "pilot": pilot,
+    "preferences": preferences,
 }
