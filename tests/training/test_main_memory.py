@@ -62,13 +62,23 @@ def test_a_recomputed_block_keeps_no_copies_of_its_weights(small, monkeypatch) -
             module.comfy_cast_weights = True
     denoiser, tokens = Denoiser(small.patcher), small_tasks.live(small)
     given = denoiser, tokens, small.x(1), small_tasks.texts(small, 1)[0], True
-    taken = bytes_of_prediction(*given)
+    task = small_tasks.task(small, denoiser)
+
+    def gradient() -> torch.Tensor:
+        options = training_options(denoiser.model, True)
+        tokens.adapter.tokens.grad = None
+        objective = SoftREPA(temperature=0.5, normalise=True, own_weight=1.0)
+        Engine(denoiser, objective, 4, options).accumulate(task, tokens, None, range(2))
+        return tokens.adapter.tokens.grad.clone()
+
+    taken, found = bytes_of_prediction(*given), gradient()
     block = denoiser.model.diffusion_model.double_blocks[1]
     # Modulation has no gradient, and needs no weight again.
     streams = block.img_attn, block.img_mlp, block.txt_attn, block.txt_mlp
     copies = sum(4 * each.weight.numel() for part in streams for each in castable(part))
     monkeypatch.setattr(blocks, "castable", lambda block: ())
     assert copies > 100_000 and bytes_of_prediction(*given) - taken > 0.5 * copies
+    assert torch.equal(gradient(), found) and float(found.norm()) > 0
 
 
 def test_a_graph_keeps_no_weight_that_was_fetched() -> None:
