@@ -2,9 +2,11 @@
 
     COMFYUI_PATH=... python benchmarks/memory_by_count.py [NAME ...]
 
-ComfyUI's own networks run on PyTorch's meta device, where tensors have shapes and no numbers: what
-a backward pass would be handed is added up, storage by storage. So the figures need no GPU and no
-weights, and say nothing of what an allocator wastes: 1.2 GiB stand for that, CUDA and workspaces.
+A forward and backward pass of ComfyUI's own networks, with tensors that have shapes and no numbers:
+the most that is there at once beside the weights, with blocks computed again and their inputs on
+the device or in the main memory, and with all kept. So the figures need no GPU and no weights, and
+say nothing of what an allocator wastes: 1.2 GiB stand for that, CUDA and workspaces. Attention is
+counted as PyTorch's fast kernels have it, without a table of all pairs of rows.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import dataclasses
 import runpy
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 2.0**30
 BESIDES = 1.2
+ELSEWHERE = "meta"
+"""In the main memory's place, so that it can be told from the device's."""
 SIDE = 1024
 
 
@@ -80,30 +85,28 @@ MODELS: Mapping[str, Full] = {
 def main() -> int:
     sys.argv[1:], chosen = [], sys.argv[1:]
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
-    print("| | weights | kept, recomputed | one block again | in all | without recompute | cache |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| | weights | recomputed | in all | inputs in the main memory | in all | there "
+        "| without recompute | cache |"
+    )
+    print("|" + "---|" * 9)
     for name, full in MODELS.items():
         if not chosen or any(each.lower() in name.lower() for each in chosen):
-            print(row(name, full))
+            print(row(name, full), flush=True)
     return 0
 
 
 def row(name: str, full: Full) -> str:
     import torch
 
-    model = built(full)
-    numbers = sum(parameter.numel() for parameter in model.parameters())
-    weights = numbers * full.weights / GIB
-    kept, blocks = counted(model, full, checkpointing=True)
-    plain, _ = counted(model, full, checkpointing=False)
-    largest = max(sum(p.numel() for p in block.parameters()) for block in blocks)
-    cast = largest * 2 / GIB if full.weights == 1 else 0.0
-    block = plain / len(blocks) + cast
+    weights, again, _ = counted(full, True, None)
+    _, less, away = counted(full, True, ELSEWHERE)
+    _, plain, _ = counted(full, False, None)
     cache = torch.Size(full.text).numel() * 2 / 2**20
-    whole = weights + kept + block + BESIDES
     return (
-        f"| {name} | {weights:.1f} | {kept:.2f} | {block:.2f} | {whole:.1f} | "
-        f"{weights + plain + BESIDES:.0f} | {cache:.2f} |"
+        f"| {name} | {weights:.1f} | {again:.2f} | {weights + again + BESIDES:.1f} | {less:.2f} | "
+        f"{weights + less + BESIDES:.1f} | {away:.2f} | {weights + plain + BESIDES:.0f} | "
+        f"{cache:.2f} |"
     )
 
 
@@ -119,53 +122,62 @@ def built(full: Full) -> Any:
         shape = {key: value for key, value in shape.items() if key in {*known, "image_model"}}
     config = getattr(comfy.supported_models, kind.config)(dict(shape))
     config.unet_config = {**shape, "dtype": torch.bfloat16}
-    return config.get_model({}, device="meta").requires_grad_(False)
+    config.set_inference_dtype(torch.bfloat16, None)
+    model = config.get_model({}, device="cpu").requires_grad_(False)
+    if full.weights == 1:
+        of_others = runpy.run_path(str(ROOT / "benchmarks" / "full_size_memory.py"))
+        of_others["cast_at_use"](model.diffusion_model)
+    return model
 
 
-def counted(model: Any, full: Full, checkpointing: bool) -> tuple[float, tuple[Any, ...]]:
-    """GiB that autograd keeps of one prediction, and the blocks that are computed again."""
+def counted(full: Full, checkpointing: bool, place: str | None) -> tuple[float, float, float]:
+    """GiB of the weights, of the most that one prediction and its backward pass have beside them,
+    and of what lies elsewhere meanwhile."""
     import torch
     from comfyui_softrepa.injection import make_application
     from comfyui_softrepa.injection.architectures import architecture_of
     from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
-    from comfyui_softrepa.training.model.graph.blocks import training_mode
+    from comfyui_softrepa.training.model.graph.blocks import training_mode, writes_allowed
     from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
+    from comfyui_softrepa.training.step.footprint import Watch
+    from torch._subclasses.fake_tensor import FakeTensorMode
 
-    architecture = architecture_of(model)
-    width = architecture.widths(model)[0]
-    adapter = Adapter(
-        tokens=torch.empty(1, 5, 4, width, device="meta", requires_grad=True),
-        offsets=torch.empty(1, 100, 5, width, device="meta", requires_grad=True),
-        architecture=architecture.NAME,
-        placement=PLACEMENTS[architecture.NAME][0],
-        layers=tuple(map(str, range(5))),
-    )
-    options = with_adapter(training_options(model, checkpointing), make_application(model, adapter))
-    side = SIDE // full.cell
-    more = {"num_tokens": full.text[0]} if architecture.NAME == "lumina" else {}
-    if full.kind in ("flux", "chroma"):
-        more = {"guidance": torch.empty(1, device="meta"), **more}
-    if full.kind == "flux":
-        more["y"] = torch.empty(1, 768, device="meta")
-    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    held: dict[int, Any] = {}
-
-    def pack(tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            held[storage._cdata] = storage  # held, so that no other takes its place
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), training_mode():
-        model.apply_model(
-            torch.empty(1, *full.latent, side, side, device="meta"),
-            torch.full((1,), 0.5, device="meta"),
-            c_crossattn=torch.empty(1, *full.text, device="meta"),
-            transformer_options=options,
-            **more,
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = built(full)
+        architecture = architecture_of(model)
+        width = architecture.widths(model)[0]
+        adapter = Adapter(
+            tokens=torch.zeros(1, 5, 4, width, requires_grad=True),
+            offsets=torch.zeros(1, 100, 5, width, requires_grad=True),
+            architecture=architecture.NAME,
+            placement=PLACEMENTS[architecture.NAME][0],
+            layers=tuple(map(str, range(5))),
         )
-    total = sum(storage.nbytes() for storage in held.values())
-    return total / GIB, architecture.layers(model)
+        options = training_options(model, checkpointing, place and torch.device(place))
+        more = {"num_tokens": full.text[0]} if architecture.NAME == "lumina" else {}
+        if full.kind in ("flux", "chroma"):
+            more = {"guidance": torch.zeros(1), **more}
+        if full.kind == "flux":
+            more["y"] = torch.zeros(1, 768)
+        side = SIDE // full.cell
+        given = torch.zeros(1, *full.latent, side, side), torch.full((1,), 0.5)
+        context = torch.zeros(1, *full.text)
+        writes = architecture.WRITES and not checkpointing
+        with (
+            writes_allowed() if writes else nullcontext(),
+            Watch(torch.device("cpu")) as here,
+            Watch(torch.device(ELSEWHERE)) as there,
+            training_mode(),
+        ):
+            found = model.apply_model(
+                *given,
+                c_crossattn=context,
+                transformer_options=with_adapter(options, make_application(model, adapter)),
+                **more,
+            )
+            torch.autograd.grad(found.sum(), [adapter.tokens, adapter.offsets])
+        weights = sum(each.nbytes for each in model.diffusion_model.parameters())
+    return weights / GIB, here.most / GIB, there.most / GIB
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ SD1.5 at its real width, and an SD3 of half the width and depth (768, 12 blocks)
 its first five; Flux.1 with one double and one single block, and Z-Image with one layer, at their
 real widths, in bfloat16 too. Random weights, 512 x 512 pixels, one branch of guidance a call (both
 cost the same). At strength 1 and, on SD's, at 0.5 as a blend and as the weight in attention. Each
-is timed in turn with the bare model, and the ratio is taken pair by pair.
-Run: python noxfile.py benchmarks sampling_step
+is timed in turn with the bare model, in processor time, and the ratio is taken pair by pair.
+Run: python noxfile.py benchmarks sampling_step, or python benchmarks/sampling_step.py bfloat16 for
+those with it in their names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import runpy
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,9 +29,12 @@ USES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("strength 0.5, attention", {"strength": 0.5, "strength_as": "attention"}),
 )
 ONE = USES[:1]
+CHOSEN: list[str] = []
+"""Parts of names; all where there are none."""
 
 
 def main() -> None:
+    sys.argv[1:], CHOSEN[:] = [], sys.argv[1:]
     runpy.run_path(str(PACK))["start"]()
     import comfy.supported_models
     import torch
@@ -37,7 +42,8 @@ def main() -> None:
     from comfyui_softrepa.tests.adapters import random_adapter
 
     adapter = random_adapter("unet", 768, 1)
-    print(_loading(adapter, files))
+    if not CHOSEN:
+        print(_loading(adapter, files))
     inputs = {"x": torch.randn(1, 4, 64, 64), "c_crossattn": torch.randn(1, 77, 768)}
     _compare("SD1.5 width", comfy.supported_models.SD15, SD15_CONFIG, adapter, inputs, 5.0)
     inputs = {
@@ -100,6 +106,8 @@ def _compare(
     import torch
     from comfyui_softrepa import injection
 
+    if CHOSEN and not any(each in name for each in CHOSEN):
+        return
     made = kind({**config})
     made.unet_config = {**config, "dtype": dtype or torch.float32}
     if dtype:
@@ -113,14 +121,15 @@ def _compare(
 
     def step(which: Any) -> float:
         options = which.model_options["transformer_options"]
-        begin = time.perf_counter()
+        begin = time.process_time()
         with torch.no_grad():
             model.apply_model(t=torch.tensor([sigma]), transformer_options=options, **inputs)
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     for use, settings in uses:
         application = injection.make_application(model, adapter, **settings)
-        print(f"{name}, {use}: {_in_turn(step, patcher, injection.apply(patcher, application))}")
+        found = _in_turn(step, patcher, injection.apply(patcher, application))
+        print(f"{name}, {use}: {found}", flush=True)
 
 
 def _in_turn(step: Callable[[Any], float], plain: Any, patched: Any) -> str:

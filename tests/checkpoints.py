@@ -55,11 +55,11 @@ def write_sd3(
     """
     network = _mmdit(depth, qk_norm, dual_attention)
     weights = {
-        **_prefixed("model.diffusion_model.", _random(network, seed=depth, dtype=dtype)),
+        **_prefixed("model.diffusion_model.", random_weights(network, seed=depth, dtype=dtype)),
         **_prefixed("text_encoders.clip_l.transformer.", clip_l()),
-        **_prefixed("first_stage_model.", _taesd(16)),
+        **_prefixed("first_stage_model.", small_vae(16)),
     }
-    return _save(path, weights)
+    return save(path, weights)
 
 
 def write_sd15(path: Path, dtype: torch.dtype = torch.float16, full: bool = False) -> Path:
@@ -77,11 +77,11 @@ def write_sd15(path: Path, dtype: torch.dtype = torch.float16, full: bool = Fals
             transformer_depth_output=[1] * 4,
         )
     weights = {
-        **_prefixed("model.diffusion_model.", _random(network, seed=15, dtype=dtype)),
+        **_prefixed("model.diffusion_model.", random_weights(network, seed=15, dtype=dtype)),
         **_prefixed("cond_stage_model.transformer.", clip_l()),
-        **_prefixed("first_stage_model.", _taesd(4)),
+        **_prefixed("first_stage_model.", small_vae(4)),
     }
-    return _save(path, weights)
+    return save(path, weights)
 
 
 def write_sdxl(path: Path, dtype: torch.dtype = torch.float16) -> Path:
@@ -92,12 +92,12 @@ def write_sdxl(path: Path, dtype: torch.dtype = torch.float16) -> Path:
     """
     network = sdxl_unet()
     weights = {
-        **_prefixed("model.diffusion_model.", _random(network, seed=10, dtype=dtype)),
+        **_prefixed("model.diffusion_model.", random_weights(network, seed=10, dtype=dtype)),
         **_prefixed("conditioner.embedders.0.transformer.", clip_l()),
         **_prefixed("conditioner.embedders.1.model.transformer.", _clip(_CLIP_G)),
-        **_prefixed("first_stage_model.", _taesd(4)),
+        **_prefixed("first_stage_model.", small_vae(4)),
     }
-    return _save(path, weights)
+    return save(path, weights)
 
 
 _APART = {
@@ -119,13 +119,13 @@ def write_apart(checkpoint: Path, models: Path, family: str) -> Path:
     for prefix, name in {**parts, **_APART[family]}.items():
         own = {key.removeprefix(prefix): value for key, value in whole.items()
                if key.startswith(prefix)}  # fmt: skip
-        _save(models / f"{name}.safetensors", own)
+        save(models / f"{name}.safetensors", own)
     changed = next(key for key in sorted(whole) if key.endswith("attn2.to_k.weight"))
     name, (high, wide) = changed.removesuffix(".weight"), whole[changed].shape
     name = name.removeprefix("model.")
     lora = {f"{name}.lora_up.weight": _normal((high, 2), 1, 0.1),
             f"{name}.lora_down.weight": _normal((2, wide), 2, 0.1)}  # fmt: skip
-    _save(models / "loras" / f"{family}.safetensors", lora)
+    save(models / "loras" / f"{family}.safetensors", lora)
     return models
 
 
@@ -212,15 +212,18 @@ def _clip(config: dict[str, Any]) -> dict[str, Tensor]:
     return weights
 
 
-def _taesd(channels: int) -> dict[str, Tensor]:
+def small_vae(channels: int) -> dict[str, Tensor]:
     """A TAESD whose pictures are noise around mid-grey, so that a change of latents shows."""
-    weights = _random(comfy.taesd.taesd.TAESD(latent_channels=channels), channels, torch.float16)
+    weights = random_weights(
+        comfy.taesd.taesd.TAESD(latent_channels=channels), channels, torch.float16
+    )
     last = max(int(name.split(".")[1]) for name in weights if name.startswith("taesd_decoder."))
     weights[f"taesd_decoder.{last}.bias"].fill_(0.5)
     return weights
 
 
-def _random(network: torch.nn.Module, seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
+def random_weights(network: torch.nn.Module, seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights for a network that may be on the meta device."""
     weights = {}
     for index, (name, meta) in enumerate(network.state_dict().items()):
         if name.startswith("vae_"):
@@ -242,7 +245,8 @@ def _prefixed(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in weights.items()}
 
 
-def _save(path: Path, weights: dict[str, Tensor]) -> Path:
+def save(path: Path, weights: dict[str, Tensor]) -> Path:
+    """A file of them, and its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
     return path

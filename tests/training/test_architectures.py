@@ -11,7 +11,8 @@ import torch
 from comfyui_softrepa.tests import small_models
 from comfyui_softrepa.tests.training import small_tasks
 from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.training.model.graph.options import training_options
+from comfyui_softrepa.training.model.graph.main_memory import MAIN_MEMORY
+from comfyui_softrepa.training.model.graph.options import training_options, with_inputs_in
 from comfyui_softrepa.training.model.soft_tokens import SoftTokens
 from comfyui_softrepa.training.objectives import SoftREPA
 from comfyui_softrepa.training.step.engine import Engine
@@ -120,10 +121,19 @@ def test_training_descends(small, denoiser) -> None:
     assert all(later < earlier for earlier, later in itertools.pairwise(losses))
 
 
+def test_inputs_in_the_main_memory_give_the_same_bits(small, denoiser) -> None:
+    task, tokens = small_tasks.task(small, denoiser), small_tasks.live(small)
+    made = engine(denoiser, checkpointing=True)
+    there = gradients(made, task, tokens)
+    made.base_options = with_inputs_in(made.base_options, MAIN_MEMORY)
+    away = gradients(made, task, tokens)
+    assert all(torch.equal(away[name], found) for name, found in there.items())
+
+
 def test_weights_that_are_fetched_at_use_give_the_same_gradient() -> None:
     """As of a model that does not fit its device: ComfyUI fetches each weight when it is used."""
     small = small_models.build("flux")
-    made = Denoiser(small.patcher, room=1)
+    made = Denoiser(small.patcher, room=(1, 1))
     task, tokens = small_tasks.task(small, made), small_tasks.live(small)
     whole = gradients(engine(made, checkpointing=True), task, tokens)
     small.patcher.load(torch.device("cpu"), lowvram_model_memory=1)

@@ -17,6 +17,7 @@ from ...injection.inference_weights import replace_inference_tensors
 from ..errors import BadInput
 from ..settings.values import PRECISIONS
 from .graph.blocks import training_mode, writes_allowed
+from .graph.main_memory import MAIN_MEMORY
 
 
 class Text(Protocol):
@@ -66,14 +67,20 @@ class Denoiser:
     precision: a key of PRECISIONS; "auto" computes in the dtype ComfyUI chose for the model.
     uniform: noise levels lie evenly over the network's timesteps 0 ... 999, where those of the
     model's own schedule do not (SD3 shifts its own). At 0 there is nothing to predict: it is 1.
-    room: bytes that the model leaves free on the device: what does not fit beside them stays in
-    ComfyUI's hands, and is fetched as it is needed. 0: the whole model is loaded. Only where blocks
-    are computed again, as a backward pass would hold on to what was fetched.
+    room: bytes that the model leaves free on the device, with the inputs of recomputed blocks there
+    and, where it does not fit so, with those in the main memory (see `graph.options.room`): what
+    does not fit beside them stays in ComfyUI's hands, and is fetched as it is needed. (0, 0): the
+    whole model is loaded. Only where blocks are computed again, as a backward pass would hold on to
+    what was fetched. place: where those inputs are to lie, None for the device itself.
     Raises BadInput for models whose prediction or timesteps SoftREPA is not defined for.
     """
 
     def __init__(
-        self, patcher: Any, precision: str = "auto", uniform: bool = False, room: int = 0
+        self,
+        patcher: Any,
+        precision: str = "auto",
+        uniform: bool = False,
+        room: tuple[int, int] = (0, 0),
     ) -> None:
         import comfy.model_management
 
@@ -83,8 +90,23 @@ class Denoiser:
         self.sampling = self.model.model_sampling
         self.kind = _prediction_kind(self.model)
         self.autocast_dtype = PRECISIONS[precision]
-        self._uniform, self._room = uniform, room
+        self._uniform, (self._room, less) = uniform, room
+        self.place: torch.device | None = None
         self.load()
+        if self._room and self.outside():
+            self.place, self._room = MAIN_MEMORY, less
+            self.load()
+
+    def outside(self) -> int:
+        """Bytes of the weights that do not fit the device beside the room."""
+        import comfy.model_management
+
+        left = self.patcher.model_size() - self.patcher.loaded_size()
+        if self.device.type == "cpu" or not self._room or left <= 0:
+            return 0
+        # Newer cores may load weights at their first use, and then as many as there is room for.
+        free = comfy.model_management.get_free_memory(self.device)
+        return max(0, min(left, left + self._room - free))
 
     def load(self) -> None:
         """Puts the model on the device, where it is not there, frozen."""

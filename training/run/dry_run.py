@@ -11,8 +11,10 @@ from .. import cache as caching
 from ..cache.reading import wanted
 from ..model.denoiser import Denoiser
 from ..model.design import tokens_for
+from ..model.graph.options import room
 from ..step.epochs import Epochs
 from ..step.footprint import bytes_of_prediction
+from ..step.memory import affordable
 from ..step.validation import split
 from .prepared import Prepared
 
@@ -46,7 +48,11 @@ def report(prepared: Prepared) -> str:
     weight = settings.train_weight
     held = bytes_of_prediction(denoiser, live, latent, text, settings.checkpointing, weight)
     training, held_out = split(prepared.training_set.own, settings.val_fraction, settings.seed)
-    memory = weights + held * settings.micro_batch
+    micro_batch = settings.micro_batch
+    if prepared.auto_micro_batch and denoiser.device.type != "cpu":
+        micro_batch = affordable(denoiser.device, held, settings.row)
+    outside = denoiser.outside()
+    memory = weights - outside + held * micro_batch
     blocks = ", ".join(live.adapter.layers)
     return "\n".join(
         (
@@ -61,10 +67,23 @@ def report(prepared: Prepared) -> str:
             f"cache: {size.total / 1e6:.1f} MB, {size.total / len(prepared.pairs) / 1e6:.3f} MB a "
             f"pair ({size.latents / 1e6:.1f} latents + {size.texts} texts x {size.text / 1e6:.3f})",
             *_drawn(prepared, size),
-            f"memory: about {memory / 1e9:.2f} GB on {denoiser.device} ({weights / 1e9:.2f} "
-            f"weights + {settings.micro_batch} x {held / 1e9:.3f} a prediction)",
+            f"memory: about {memory / 1e9:.2f} GB on {denoiser.device} "
+            f"({(weights - outside) / 1e9:.2f} weights + {micro_batch} x {held / 1e9:.3f} a "
+            "prediction)",
+            *_away(denoiser, settings.resolution, micro_batch, outside),
         )
     )
+
+
+def _away(denoiser: Denoiser, resolution: int, predictions: int, outside: int) -> list[str]:
+    """What lies in the main memory for lack of room. outside: bytes of weights."""
+    if denoiser.place is None:
+        return []
+    there, less = room(denoiser.model, resolution, predictions)
+    return [
+        f"  for lack of room in the computer's main memory: about {(there - less) / 1e9:.2f} GB of "
+        f"blocks' inputs and {outside / 1e9:.2f} GB of weights, fetched when they are needed"
+    ]
 
 
 def _shown(prepared: Prepared, training: Sequence[int]) -> list[str]:

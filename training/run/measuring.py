@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..model.graph.main_memory import MAIN_MEMORY
+from ..model.graph.options import with_inputs_in
 from ..model.soft_tokens import SoftTokens
 from ..step import memory
 from ..step.batches import Batch
@@ -146,8 +148,8 @@ class Measuring:
         return Measured(loss / len(batches), hits / images, gradient, tokens, stopped > 0)
 
     def _afford(self, work: Callable[[], Outcome]) -> Outcome | None:
-        """What `work` gives, with half the micro-batch where memory runs out; None where that is
-        the user's own or cannot be halved."""
+        """What `work` gives; where memory runs out with half the micro-batch, unless that is the
+        user's own, at last with blocks' inputs in the main memory; None where it still does."""
         while True:
             for tensor in self.live.tensors.values():
                 tensor.grad = None
@@ -158,10 +160,23 @@ class Measuring:
                     raise
             # Only here: the exception holds on to all that the step had made.
             memory.free()
-            if not self.halve or self.engine.micro_batch == 1:
+            if not self._less():
                 return None
-            self.engine.micro_batch //= 2
-            self.say(f"Memory ran out: going on with --micro-batch {self.engine.micro_batch}.")
+
+    def _less(self) -> bool:
+        """Whether there was a way to take less memory; the next try goes it."""
+        engine = self.engine
+        if self.halve and engine.micro_batch > 1:
+            engine.micro_batch //= 2
+            self.say(f"Memory ran out: going on with --micro-batch {engine.micro_batch}.")
+            return True
+        on_cpu = engine.denoiser.device.type == "cpu"
+        options = None if on_cpu else with_inputs_in(engine.base_options, MAIN_MEMORY)
+        if options is None:
+            return False
+        engine.base_options = options
+        self.say("Memory ran out: going on with blocks' inputs in the main memory.")
+        return True
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:

@@ -51,11 +51,12 @@ class Prepared:
         return previous.is_done(self.settings, self.output, self.progress, self.labels)
 
     @property
-    def room(self) -> int:
-        """What the model has to leave free on the device; 0 where it must be there whole."""
+    def room(self) -> tuple[int, int]:
+        """What the model has to leave free on the device, and what it would with blocks' inputs in
+        the main memory; (0, 0) where it must be there whole."""
         settings = self.settings
         if not settings.checkpointing:
-            return 0
+            return 0, 0
         predictions = 1 if self.auto_micro_batch else settings.micro_batch
         return room(self.patcher.model, settings.resolution, predictions)
 

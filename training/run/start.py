@@ -110,7 +110,7 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
         for path in (output.adapter, output.best, output.state, output.log, output.plot):
             remove_remains(path)
         log = Log(output.log, progress.step, settings.steps, _boards(prepared), host.watch)
-    options = training_options(denoiser.model, settings.checkpointing)
+    options = training_options(denoiser.model, settings.checkpointing, denoiser.place)
     micro_batch = _micro_batch(prepared, denoiser, live, cache)
     measuring = Measuring(
         engine=Engine(denoiser, objective, micro_batch, options, settings.train_weight),

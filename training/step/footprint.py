@@ -26,7 +26,8 @@ def bytes_of_prediction(
     weight: float = 1.0,
     computed: bool = False,
 ) -> int:
-    """The most that one prediction and its backward pass take at once, in bytes, weights apart.
+    """The most that one prediction and its backward pass take at once on the model's device, in
+    bytes, weights apart.
 
     latent: (1, C, h, w). computed: it is really made, on the model's device; else only its tensors'
     shapes are, which takes no memory, and seconds at any size. What libraries take inside an
@@ -36,10 +37,11 @@ def bytes_of_prediction(
     task = prepare(denoiser, batch, latent, [text])
     conditions = task.conditions.take([0])
     shapes = nullcontext() if computed else _shapes_only()
-    with shapes, denoiser.mutations(checkpointing), Watch() as watch:
+    with shapes, denoiser.mutations(checkpointing), Watch(denoiser.device) as watch:
         tokens = live.copy(denoiser.device, trainable=True)
         application = weighed(denoiser.model, tokens, weight)
-        options = with_adapter(training_options(denoiser.model, checkpointing), application)
+        options = training_options(denoiser.model, checkpointing, denoiser.place)
+        options = with_adapter(options, application)
         prediction = denoiser.predict(task.noisy.x, task.noisy.sigma, conditions, options)
         torch.autograd.grad(prediction.sum(), list(tokens.tensors.values()))
     return watch.most
@@ -52,13 +54,14 @@ def _shapes_only() -> Any:
 
 
 class Watch(TorchDispatchMode):
-    """Bytes of the tensors that are made meanwhile and still there.
+    """Bytes of the tensors that are made on a device meanwhile and still there.
 
     now: at this moment. most: at any moment so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
         super().__init__()
+        self._kind = None if device is None else device.type
         self.most = self.now = 0
         self._there: dict[int, weakref.ref[Any]] = {}
 
@@ -68,7 +71,7 @@ class Watch(TorchDispatchMode):
         found = func(*args, **(kwargs or {}))
         if not any(given.alias_info for given in func._schema.returns):  # no view, nor in place
             for leaf in tree_leaves(found):
-                if isinstance(leaf, torch.Tensor):
+                if isinstance(leaf, torch.Tensor) and self._kind in (None, leaf.device.type):
                     self._add(leaf.untyped_storage())
         return found
 

@@ -18,6 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .main_memory import kept_in
+from .weights import UncopiedWeights, castable
+
 KEY = "softrepa-training"
 """The name of ours among the wrappers."""
 
@@ -31,10 +34,11 @@ class RecomputedBlocks:
 
     It must be the innermost: its hooks then see a block's arguments after all others' have. The
     tokens of an adapter must be among these, as no gradient reaches what a hook inside a block or
-    a patch has added.
+    a patch has added. place: where the inputs lie meanwhile; None leaves them on their device.
     """
 
     blocks: Sequence[torch.nn.Module]
+    place: torch.device | None = None
 
     def __call__(self, executor: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         from comfy.patcher_extension import WrappersMP
@@ -51,7 +55,7 @@ class RecomputedBlocks:
         surroundings = _as_now(args[0].device.type)
         with ExitStack() as hooks:
             for block in self.blocks:
-                call = _Call(block, surroundings)
+                call = _Call(block, surroundings, self.place)
                 before = block.register_forward_pre_hook(call.before, with_kwargs=True)
                 hooks.callback(before.remove)
                 # The first of all to see the output; also where the block raises.
@@ -107,8 +111,10 @@ def _as_now(device: str) -> Surroundings:
 class _Call:
     """One block's hooks: it runs without a graph, and its output gets one that calls it again."""
 
-    def __init__(self, block: torch.nn.Module, surroundings: Surroundings) -> None:
-        self._block, self._surroundings = block, surroundings
+    def __init__(
+        self, block: torch.nn.Module, surroundings: Surroundings, place: torch.device | None
+    ) -> None:
+        self._block, self._surroundings, self._place = block, surroundings, place
         self._given: tuple[list[Any], Any] | None = None
 
     def before(
@@ -142,10 +148,13 @@ class _Call:
             for at, tensor in zip(places, tensors, strict=True):
                 filled[at] = tensor
             args, kwargs = _arguments(filled, *form)
+            uncopied = UncopiedWeights(castable(self._block))
             with self._surroundings():
-                return pytree.tree_flatten(self._block.forward(*args, **kwargs), _is_whole)[0]
+                found = uncopied(self._block.forward, *args, **kwargs)
+            return pytree.tree_flatten(found, _is_whole)[0]
 
-        found = _Again.apply(again, outputs, *inputs)
+        with kept_in(self._place):
+            found = _Again.apply(again, outputs, *inputs)
         return pytree.tree_unflatten(found, shape)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,11 +44,14 @@ class PlainJointBlock:
         return {"txt": text, "img": image}
 
 
-def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, Any]:
+def training_options(
+    model: torch.nn.Module, checkpointing: bool, place: torch.device | None = None
+) -> dict[str, Any]:
     """`transformer_options` to train with; the adapter's patches wrap what is in them.
 
     checkpointing: of each block's graph only its inputs are kept. MMDiT blocks have a slot for it;
-    a U-Net's have none, and get hooks for each call. Raises BadInput for other networks.
+    a U-Net's have none, and get hooks for each call. place: where those of newer models' blocks lie
+    meanwhile, as `Denoiser.place` has it. Raises BadInput for other networks.
     """
     network, architecture = model.diffusion_model, architecture_of(model)
     blocks = getattr(network, "joint_blocks", None)
@@ -63,7 +66,7 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
         }
         options["patches_replace"] = {"dit": slots}
     elif again:
-        _wrap(options, RecomputedBlocks(layers) if layers else RecomputedModules(again))
+        _wrap(options, RecomputedBlocks(layers, place) if layers else RecomputedModules(again))
     if architecture.WRITES and not again:
         return options  # its graph is kept by `Denoiser.mutations`
     # Recomputed blocks cast their weights anew anyway.
@@ -71,18 +74,19 @@ def training_options(model: torch.nn.Module, checkpointing: bool) -> dict[str, A
     return options
 
 
-def room(model: torch.nn.Module, resolution: int, predictions: int) -> int:
+def room(model: torch.nn.Module, resolution: int, predictions: int) -> tuple[int, int]:
     """Bytes for the activations of so many predictions at once, by a rough count, where blocks are
-    computed again: what a model that does not fit whole has to leave free. 0 where they are not."""
+    computed again: what a model that does not fit whole has to leave free. The second where the
+    blocks' inputs lie in the main memory. (0, 0) where blocks are not computed again so."""
     architecture = architecture_of(model)
     layers = len(architecture.layers(model))
     sequence = (resolution // 16) ** 2 + 512
-    one = sequence * architecture.widths(model)[0] * 2
-    return predictions * one * (layers + _ONE_BLOCK) if layers else 0
+    one = predictions * sequence * architecture.widths(model)[0] * 2
+    return (one * (layers + _ONE_BLOCK), one * _ONE_BLOCK) if layers else (0, 0)
 
 
-_ONE_BLOCK = 50
-"""A block's whole graph, times what is kept of it where it is computed again: 44 to 53 in the
+_ONE_BLOCK = 40
+"""A block's whole graph, times what is kept of it where it is computed again: 24 to 37 in the
 models that `benchmarks/memory_by_count.py` counts."""
 
 
@@ -100,6 +104,25 @@ def recomputes(options: dict[str, Any]) -> bool:
 
     own = options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}).get(KEY, ())
     return any(isinstance(each, RecomputedBlocks) for each in own)
+
+
+def with_inputs_in(options: dict[str, Any], place: torch.device) -> dict[str, Any] | None:
+    """The same options with the inputs of recomputed blocks there; None where they are already, or
+    no blocks are recomputed that way."""
+    from comfy.patcher_extension import WrappersMP
+
+    wrappers = options.get("wrappers", {})
+    by_key = wrappers.get(WrappersMP.APPLY_MODEL, {})
+    own = by_key.get(KEY, [])
+    others = [
+        replace(each, place=place) if isinstance(each, RecomputedBlocks) else each for each in own
+    ]
+    if all(was is now or was.place == place for was, now in zip(own, others, strict=True)):
+        return None
+    return {
+        **options,
+        "wrappers": {**wrappers, WrappersMP.APPLY_MODEL: {**by_key, KEY: others}},
+    }
 
 
 def _wrap(options: dict[str, Any], wrapper: Any) -> None:

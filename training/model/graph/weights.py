@@ -16,8 +16,9 @@ from .recompute import autocast_dtype
 @dataclass(frozen=True, eq=False)
 class UncopiedWeights:
     """An `APPLY_MODEL` wrapper. A linear layer or convolution needs its weight in the backward
-    pass, as it was used: where that was a copy in another dtype (fp8 files, autocast), the graph
-    would keep a second model. Here the copy is made again instead."""
+    pass, as it was used: where that was a copy in another dtype (fp8 files, autocast) or of a
+    weight that lies in the main memory, the graph would keep a second model, or what newer cores
+    have written over since. Here the copy is made again instead."""
 
     modules: tuple[torch.nn.Module, ...]
 
@@ -84,11 +85,12 @@ def _autocast_differs(weight: Tensor) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Copy:
-    """A weight's copy in another dtype, not kept."""
+    """A weight's copy in another dtype or place, not kept."""
 
     weight: Tensor
     transposed: bool
     dtype: torch.dtype
+    device: torch.device
 
 
 def _pack(weight: Tensor) -> Callable[[Tensor], Tensor | _Copy]:
@@ -96,11 +98,12 @@ def _pack(weight: Tensor) -> Callable[[Tensor], Tensor | _Copy]:
     forms = [(False, weight)] + ([(True, weight.T)] if weight.dim() == 2 else [])
 
     def pack(tensor: Tensor) -> Tensor | _Copy:
-        copied = tensor.dtype != weight.dtype and not tensor.requires_grad
-        if copied and tensor.device == weight.device:
+        copied = (tensor.dtype, tensor.device) != (weight.dtype, weight.device)
+        # What is on no device yet is not to be had by copying.
+        if copied and not tensor.requires_grad and weight.device.type != "meta":
             for transposed, form in forms:
                 if (tensor.shape, tensor.stride()) == (form.shape, form.stride()):
-                    return _Copy(weight, transposed, tensor.dtype)
+                    return _Copy(weight, transposed, tensor.dtype, tensor.device)
         return tensor
 
     return pack
@@ -109,5 +112,5 @@ def _pack(weight: Tensor) -> Callable[[Tensor], Tensor | _Copy]:
 def _unpack(packed: Tensor | _Copy) -> Tensor:
     if not isinstance(packed, _Copy):
         return packed
-    made = packed.weight.detach().to(packed.dtype)
+    made = packed.weight.detach().to(packed.device).to(packed.dtype)
     return made.T if packed.transposed else made
