@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..data import Framing, Pair
 from ..data.known import Known
@@ -29,6 +29,13 @@ class Keys(Sequence[str]):
     def __init__(self, packed: bytes) -> None:
         self.packed = packed
 
+    @classmethod
+    def of(cls, keys: Iterable[bytes]) -> Keys:
+        packed = bytearray()
+        for key in keys:  # one by one: `join` holds all of them beside what it gives
+            packed += key
+        return cls(bytes(packed))
+
     def __len__(self) -> int:
         return len(self.packed) // KEY
 
@@ -44,7 +51,8 @@ def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = Non
     known: what earlier starts have hashed. Raises BadInput where a file is gone.
     """
     if isinstance(pairs, Pairs) and pairs.hashed and not framing.crops:
-        return Keys(b"".join(_key(sha256.hex(), framing.name(None)) for sha256 in pairs.hashes()))
+        name = framing.name(None)
+        return Keys.of(_key(sha256.hex(), name) for sha256 in pairs.hashes())
     lacking = [pair.image for pair in pairs if pair.sha256 is None]
     try:
         hashes = (known or Known()).hashes(lacking) if lacking else {}
@@ -52,10 +60,8 @@ def of_images(pairs: Sequence[Pair], framing: Framing, known: Known | None = Non
         raise BadInput(
             f"{error.filename} can no longer be read ({error.strerror}); run again."
         ) from error
-    return Keys(
-        b"".join(
-            _key(pair.sha256 or hashes[pair.image], framing.name(pair.image)) for pair in pairs
-        )
+    return Keys.of(
+        _key(pair.sha256 or hashes[pair.image], framing.name(pair.image)) for pair in pairs
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import BadInput
-from .pairs import Pair
+from .pairs import Pair, Pairs
 from .pictures.framing import Framing
 from .pictures.images import opened, upright_size
 
@@ -70,25 +70,16 @@ def plan(
     """
     if not framing.buckets:
         return Plan(framing, (), batch_size)
-    sizes = [pair.size or _size(pair.image) for pair in pairs]
-    nearest = [framing.size(*size) for size in sizes]
+    nearest = [framing.size(*size) for size in _sizes(pairs)]
     chosen, all_ = list(nearest), Counter(nearest)
     for indices, least in ((training, batch_size), (held_out, LEAST_HELD_OUT)):
         _merge(chosen, indices, least, all_)
     for index, other in follows.items():
         chosen[index] = chosen[other]
-    framed: dict[Path, Size] = {}
-    for pair, size in zip(pairs, chosen, strict=True):
-        if framed.setdefault(pair.image, size) != size:
-            raise BadInput(
-                f"{pair.image} is compared with pictures of different shapes, and cannot be "
-                "cropped to both: give --no-buckets, or leave one of these comparisons out."
-            )
-    crops = tuple(
-        Crop(pair.image, own, size, _kept(whole, size))
-        for pair, whole, own, size in zip(pairs, sizes, nearest, chosen, strict=True)
-        if own != size
-    )
+    moved = [at for at, size in enumerate(chosen) if size != nearest[at]]
+    crops = tuple(_crop(pairs[at], nearest[at], chosen[at]) for at in moved)
+    if crops:
+        _check_alike(pairs, chosen, crops)
     framing = replace(framing, crops={crop.image: crop.size for crop in crops})
     return Plan(framing, crops, batch_size)
 
@@ -109,6 +100,28 @@ def _merge(
         groups[target] += moved
         for index in moved:
             chosen[index] = target
+
+
+def _crop(pair: Pair, nearest: Size, size: Size) -> Crop:
+    return Crop(pair.image, nearest, size, _kept(pair.size or _size(pair.image), size))
+
+
+def _check_alike(pairs: Sequence[Pair], chosen: Sequence[Size], crops: Iterable[Crop]) -> None:
+    """Raises BadInput where a picture that is there more than once is to be framed in two ways."""
+    framed = {crop.image: crop.size for crop in crops}
+    for pair, size in zip(pairs, chosen, strict=True):
+        if framed.get(pair.image, size) != size:
+            raise BadInput(
+                f"{pair.image} is compared with pictures of different shapes, and cannot be "
+                "cropped to both: give --no-buckets, or leave one of these comparisons out."
+            )
+
+
+def _sizes(pairs: Sequence[Pair]) -> Iterable[Size]:
+    """Of each upright picture, in order; a million of them are not to be had all at once."""
+    if isinstance(pairs, Pairs):
+        return pairs.sizes()
+    return (pair.size or _size(pair.image) for pair in pairs)
 
 
 def _kept(whole: Size, size: Size) -> float:

@@ -85,9 +85,16 @@ class Pairs(Sequence[Pair]):
         self._hashes += sha256 or b""
 
     def extend(self, others: Pairs, weight: float = 1.0, given: int = 0) -> None:
-        """Adds others, each of this weight. given: which --data they are of."""
+        """Adds others, each of this weight. given: which --data they are of.
+
+        The others are not to be used afterwards: a million are taken over rather than copied.
+        """
+        folders = [(folder, weight, given) for folder, *_ in others._folders]
+        if not self:
+            vars(self).update(vars(others), _folders=folders)
+            return
         first, start = len(self._folders), len(self._about)
-        self._folders += [(folder, weight, given) for folder, *_ in others._folders]
+        self._folders += folders
         self._folder.extend(first + number for number in others._folder)
         self._about += others._about
         self._ends.extend(start + end for end in others._ends)
@@ -107,6 +114,10 @@ class Pairs(Sequence[Pair]):
         for at in range(len(self)):
             width, height = self._size(at)
             yield self._told(at), width, height, self._hash(at)
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """(width, height) of each upright picture in order."""
+        return map(self._size, range(len(self)))
 
     def texts(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         """Captions and negatives of each in order, without the rest."""

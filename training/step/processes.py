@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
 Result = TypeVar("Result")
+_PATIENCE = timedelta(hours=6)
+"""Long enough for one process to wait while another encodes its share of a large data set."""
+_ASKED_AGAIN = 0.05
+"""Seconds between two looks for who has come."""
 _LATE = 6
 """Looks, half a second apart, before a file counts as not being there."""
 
@@ -131,11 +135,49 @@ def join() -> Processes:
         os.environ.setdefault("USE_LIBUV", "0")
     # Windows has no NCCL.
     nccl = torch.cuda.is_available() and distributed.is_nccl_available()
-    # Long enough for one process to wait while another encodes its share of a large data set.
-    distributed.init_process_group("nccl" if nccl else "gloo", timeout=timedelta(hours=6))
+    met = _met() if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else {}
+    distributed.init_process_group("nccl" if nccl else "gloo", timeout=_PATIENCE, **met)
     count = distributed.get_world_size()
     local_count = int(os.environ.get("LOCAL_WORLD_SIZE", count))
     return Processes(distributed.get_rank(), count, local_rank() or 0, local_count)
+
+
+def _met() -> dict[str, Any]:
+    """Where these processes meet, who this is and how many they are, as PyTorch wants it.
+
+    torchrun keeps one store for all its restarts, and PyTorch (2.14) writes there what it wrote
+    before: started again, processes would look for each other at the addresses of the dead.
+    """
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(*where, is_master=False, timeout=_PATIENCE)
+    return {"store": round_of(store, rank, count), "rank": rank, "world_size": count}
+
+
+def round_of(store: distributed.Store, rank: int, count: int) -> distributed.Store:
+    """A part of the store that only these `count` processes know, which all must call this.
+
+    The first one makes up its name and tells it to whoever asks by a name of their own, until all
+    have said it back: what earlier processes have left behind is answered too, and never read. How
+    often they were started does not tell: torchrun's machines count their restarts apart.
+    """
+    name = secrets.token_hex(8)
+    said = [f"softrepa/{other}" for other in range(count)]
+    if rank > 0:
+        store.set(said[rank], name)
+        name = store.get(name).decode()
+        store.set(said[rank], name)
+        return distributed.PrefixStore(name, store)
+    waiting = set(said[1:])
+    while waiting:
+        for key in [key for key in waiting if store.check([key])]:
+            other = store.get(key).decode()
+            if other == name:
+                waiting.remove(key)
+            else:
+                store.set(other, name)
+        time.sleep(_ASKED_AGAIN)
+    return distributed.PrefixStore(name, store)
 
 
 def _device() -> str:
