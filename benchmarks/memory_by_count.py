@@ -9,6 +9,7 @@ weights, and say nothing of what an allocator wastes: 1.2 GiB stand for that, CU
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import runpy
 import sys
@@ -78,7 +79,10 @@ MODELS: Mapping[str, Full] = {
 
 
 def main() -> int:
-    sys.argv[1:], chosen = [], sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="models whose names contain one of these")
+    chosen = parser.parse_args().names
+    del sys.argv[1:]  # ComfyUI reads them, too
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
     print("| | weights | kept, recomputed | one block again | in all | without recompute | cache |")
     print("|---|---|---|---|---|---|---|")

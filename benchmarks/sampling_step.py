@@ -10,6 +10,7 @@ Run: python noxfile.py benchmarks sampling_step
 
 from __future__ import annotations
 
+import argparse
 import os
 import runpy
 import statistics
@@ -30,6 +31,7 @@ ONE = USES[:1]
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     runpy.run_path(str(PACK))["start"]()
     import comfy.supported_models
     import torch
