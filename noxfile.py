@@ -14,6 +14,7 @@ python noxfile.py gpu          what only a CUDA card can show, as a table in bui
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -137,7 +138,8 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["host"])
 def sweep(session: nox.Session) -> None:
-    """Findings that demo/sweep/results.jsonl lacks (an hour for all), then the table of them."""
+    """Findings of demo/sweep that are not there yet (an hour for the settings), then their table;
+    `-- --help` for the other questions."""
     session.env["OMP_NUM_THREADS"] = "1"
     _run(session, "demo/sweep", *session.posargs)
 
@@ -157,6 +159,8 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["host"])
 def benchmarks(session: nox.Session) -> None:
-    """Every benchmark, or the one named."""
-    for name in session.posargs or sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py")):
-        _run(session, f"benchmarks/{name}.py")
+    """Every benchmark, or those named; flags that follow are theirs, such as `--help`."""
+    all_names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    names = list(itertools.takewhile(all_names.__contains__, session.posargs))
+    for name in names or all_names:
+        _run(session, f"benchmarks/{name}.py", *session.posargs[len(names) :])

@@ -9,6 +9,7 @@ each. FREE=0 or BUSY=0 in the environment leaves one of the two runs out.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -28,6 +29,7 @@ TARGETS = {"free": 5, f"beside {BUSY} busy processes": 12}
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for name, minutes in TARGETS.items():
         if os.environ.get("FREE" if name == "free" else "BUSY") == "0":

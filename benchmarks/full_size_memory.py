@@ -10,6 +10,7 @@ seen.
 
 from __future__ import annotations
 
+import argparse
 import runpy
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ MICRO_BATCHES = (1, 4)
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
     training_step.start(SimpleNamespace(cpu=True, threads=1))
     gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu.py")))

@@ -11,6 +11,7 @@ counted as PyTorch's fast kernels have it, without a table of all pairs of rows.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import runpy
 import sys
@@ -83,7 +84,10 @@ MODELS: Mapping[str, Full] = {
 
 
 def main() -> int:
-    sys.argv[1:], chosen = [], sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="models whose names contain one of these")
+    chosen = parser.parse_args().names
+    del sys.argv[1:]  # ComfyUI reads them, too
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
     print(
         "| | weights | recomputed | in all | inputs in the main memory | in all | there "

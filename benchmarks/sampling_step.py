@@ -11,6 +11,7 @@ those with it in their names.
 
 from __future__ import annotations
 
+import argparse
 import os
 import runpy
 import statistics
@@ -34,7 +35,11 @@ CHOSEN: list[str] = []
 
 
 def main() -> None:
-    sys.argv[1:], CHOSEN[:] = [], sys.argv[1:]
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("chosen", nargs="*", metavar="NAME", help="parts of names; all without")
+    CHOSEN[:] = flags.parse_args().chosen
+    # ComfyUI reads the command line, too.
+    sys.argv[1:] = []
     runpy.run_path(str(PACK))["start"]()
     import comfy.supported_models
     import torch

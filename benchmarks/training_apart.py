@@ -10,6 +10,7 @@ stays the same bits.
 
 from __future__ import annotations
 
+import argparse
 import os
 import runpy
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
     from comfyui_softrepa.host.server import install_pack, serve
     from comfyui_softrepa.tests import checkpoints

@@ -11,6 +11,7 @@ the environment change how much is done.
 
 from __future__ import annotations
 
+import argparse
 import os
 import runpy
 import statistics
@@ -48,6 +49,7 @@ class Taken:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
     from comfyui_softrepa.host.server import serve
 

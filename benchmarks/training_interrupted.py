@@ -11,6 +11,7 @@ environment change how often, and when.
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import runpy
@@ -36,6 +37,7 @@ _OTHER = 0.25
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"  # of the adapters, for equal bytes
     rng = random.Random(SEED)

@@ -1,34 +1,58 @@
-"""Every setting of the trainer that matters, on held-out prompts: `python demo/sweep [FILE]`.
+"""Every setting of the trainer that matters, on held-out prompts: ``python demo/sweep [COMMAND]``.
 
-Trains and paints by the short forward, appends each finding to FILE (JSON lines, default
-demo/sweep/results.jsonl), and leaves out what stands there already. `python demo/sweep table`
-prints the table of demo/RESULTS.md, `python demo/sweep guidance` that of demo/base/README.md.
-`python demo/sweep train-weight` makes what is missing in demo/sweep/train_weight.jsonl, on prompts
-that chose nothing, and puts its table into demo/RESULTS.md.
-Needs COMFYUI_PATH.
+Trains and paints by the short forward, appends each finding to a file of JSON lines, and leaves out
+what stands there already. `settings`, or nothing, changes one thing at a time, on prompts for
+choosing; `economy` seeks what a pair evaluation brings, and has the best confirmed on prompts that
+chose nothing; `train-weight` asks whether tokens that count twice in training do better, on both
+bases. The tables, and the plot of `economy`, go into demo/RESULTS.md. `guidance` prints the table
+of demo/base/README.md. ``--minutes 6`` begins no training after so long. Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import runpy
 import sys
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
+COMMANDS = ("settings", "economy", "train-weight", "guidance")
+
+
+def main(arguments: list[str]) -> int:
+    """Run; 2 for a wrong command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=COMMANDS, nargs="?", default="settings")
+    parser.add_argument("--base", choices=("sd3", "unet"), help="of train-weight: one base only")
+    parser.add_argument(
+        "--part", choices=("choosing", "confirming"), help="of economy: one part only"
+    )
+    parser.add_argument("--minutes", type=float, help="begin no training after so many")
+    parser.add_argument("--table", action="store_true", help="train nothing, only write the table")
+    options = parser.parse_args(arguments)
+    package = f"{runpy.run_path(str(PACK))['start']()}.demo.sweep"
+    module = importlib.import_module(f"{package}.{MODULES[options.command]}")
+    minutes = 0.0 if options.table else options.minutes
+    if options.command == "guidance":
+        print(module.table())
+        return 0
+    if options.command == "train-weight":
+        module.run((options.base,) if options.base else tuple(module.BASES), minutes)
+    elif options.command == "economy":
+        module.run((options.part,) if options.part else module.PARTS, minutes)
+    else:
+        module.run(minutes=minutes)
+    print(module.show())
+    return 0
+
+
+MODULES = {
+    "settings": "grid",
+    "economy": "economy",
+    "train-weight": "train_weight",
+    "guidance": "guidance",
+}
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    package = f"{runpy.run_path(str(PACK))['start']()}.demo.sweep"
-    grid = importlib.import_module(f"{package}.grid")
-    if arguments == ["guidance"]:
-        print(importlib.import_module(f"{package}.guidance").table())
-    elif arguments == ["train-weight"]:
-        trials = importlib.import_module(f"{package}.train_weight")
-        trials.run()
-        trials.show()
-        print(trials.table())
-    elif arguments[:1] == ["table"]:
-        print(grid.table(Path(arguments[1]) if arguments[1:] else grid.RESULTS))
-    else:
-        grid.run(Path(arguments[0]) if arguments else grid.RESULTS)
+    sys.exit(main(sys.argv[1:]))

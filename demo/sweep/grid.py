@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +15,16 @@ import numpy as np
 from ...evaluation.statistics.rates import paired, rate
 from ...softrepa.adapter import Adapter
 from .. import world
-from ..evaluate import verdicts
+from ..evaluate import sampling, verdicts
 from ..judge import ATTRIBUTES, Verdict
 from ..table import gain
+from . import page
 from .model import Model
 from .short import Short
 from .training import Pairs, settings, train
 
-RESULTS = Path(__file__).with_name("results.jsonl")
+FINDINGS = Path(__file__).with_name("findings")
+RESULTS = FINDINGS / "settings.jsonl"
 PROMPTS, PROMPTS_SEED = world.SWEPT, world.SWEPT_SEED
 PAIRS, PAIRS_SEED = 600, 7
 COMMON: Mapping[str, Any] = {
@@ -90,26 +93,33 @@ class Bench:
                     _append(file, {**entry, **_found(self.before, after)})
 
         at = {entry["steps"]: partial(look, entry["steps"]) for entry in missing}
-        train(self.model, self.pairs, settings(**trial.flags, steps=max(at)), at)
+        told = settings(self.model.FAMILY, **trial.flags, steps=max(at))
+        train(self.model, self.pairs, told, at)
 
 
 def run(
-    file: Path,
+    file: Path = RESULTS,
     chosen: Iterable[Trial] | None = None,
     scenes: list[world.Scene] | None = None,
     load: Callable[[], Short] = Model.load,
-) -> None:
+    minutes: float | None = None,
+) -> float | None:
     """Does what the file does not hold yet, one JSON line a finding; on the sweep's own prompts
-    and with the SD3 base unless others are given."""
+    and with the SD3 base unless others are given.
+
+    Begins no trial after so many minutes; gives those left, None where there is no limit.
+    """
+    end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     bench = None
     for trial in chosen or trials():
         done = {key(entry) for entry in read(file)}
         missing = [entry for entry in trial.findings() if key(entry) not in done]
-        if missing:
+        if missing and time.monotonic() < end:
             if bench is None:
                 scenes = scenes or world.held_out_scenes(PROMPTS, PROMPTS_SEED)
                 bench = Bench.prepared(scenes, load())
             bench.do(trial, missing, file)
+    return None if minutes is None else (end - time.monotonic()) / 60
 
 
 def training_scenes() -> list[world.Scene]:
@@ -155,6 +165,11 @@ def table(file: Path) -> str:
     return "\n".join(lines)
 
 
+def show() -> str:
+    """Puts the table into demo/RESULTS.md."""
+    return page.put(table(RESULTS))
+
+
 def _place(order: list[str], entry: Mapping[str, Any]) -> int:
     """Where a finding stands in the table; what no trial asks for any more comes last."""
     name = key(entry)
@@ -169,9 +184,8 @@ def painted(
     strength_as: str = "blend",
 ) -> list[Verdict]:
     prompts = [world.caption(scene) for scene in scenes]
-    pictures = model.paint(
-        prompts, range(len(scenes)), adapter, strength=strength, strength_as=strength_as
-    )
+    settings = sampling(model.GUIDANCE)
+    pictures = model.paint(prompts, range(len(scenes)), adapter, settings, strength, strength_as)
     return verdicts(list(pictures), scenes)
 
 

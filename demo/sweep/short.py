@@ -31,13 +31,14 @@ class Short(ABC):
     """A base's network and autoencoder, float32 and frozen, and its prompts.
 
     FAMILY: the row of `training.settings.families`. ARCHITECTURE, WIDTH: of its adapters.
-    CHANNELS: of a latent.
+    CHANNELS: of a latent. GUIDANCE: at which it paints best.
     """
 
     FAMILY: ClassVar[str]
     ARCHITECTURE: ClassVar[str]
     WIDTH: ClassVar[int]
     CHANNELS: ClassVar[int]
+    GUIDANCE: ClassVar[float] = 4.0
 
     network: Any
     autoencoder: nn.ModuleDict

@@ -3,25 +3,39 @@ objectives, on prompts that chose nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import world
-from . import grid
+from ..unet_base.short import Unet
+from . import grid, page
+from .model import Model
+from .short import Short
 
 Use = tuple[str, float, float, str]
 """Objective, weight in training, strength, and what the strength is."""
 Found = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Each prompt's verdict, 1 or 0: with the adapter, and of the bare base."""
 
-RESULTS = Path(__file__).with_name("train_weight.jsonl")
-PAGE = Path(__file__).resolve().parents[1] / "RESULTS.md"
+RESULTS: Mapping[str, Path] = MappingProxyType(
+    {
+        "sd3": grid.FINDINGS / "train_weight.jsonl",
+        "unet": grid.FINDINGS / "train_weight_unet.jsonl",
+    }
+)
 PROMPTS = 500
+BASES: Mapping[str, tuple[str, Callable[[], Short], int]] = MappingProxyType(
+    {"sd3": ("0,1,2", Model.load, PROMPTS), "unet": ("input", Unet.load, PROMPTS // 2)}
+)
+"""By base: the blocks that are trained, how it is loaded, and prompts, as the U-Net takes twice as
+long for one."""
+TITLES: Mapping[str, str] = MappingProxyType({"sd3": "objective", "unet": "objective, U-Net base"})
 STEPS = 200
 SEEDS = (0, 1, 2)
 WEIGHTS = (1.0, 2.0)
@@ -35,29 +49,34 @@ HALVES: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Weighed(grid.Trial):
-    """One training of STEPS steps; the one that today's half strength is for is used so, too."""
+    """One training of STEPS steps, used as trained and at half strength; ordinary SoftREPA, for
+    which half strength is, at half in attention, too."""
 
     def findings(self) -> list[dict[str, Any]]:
         ordinary = self.flags["objective"] == "softrepa" and self.flags["train_weight"] == 1.0
-        uses = (AS_TRAINED, *HALVES) if ordinary else (AS_TRAINED,)
-        return [{"flags": dict(self.flags), "steps": STEPS, **use} for use in uses]
+        halves = HALVES if ordinary else HALVES[:1]
+        return [{"flags": dict(self.flags), "steps": STEPS, **use} for use in (AS_TRAINED, *halves)]
 
 
-def trials() -> Iterator[Weighed]:
+def trials(layers: str) -> Iterator[Weighed]:
     """A seed at a time, so that what is there when time runs out compares like with like."""
-    for seed in SEEDS:
-        for objective in ("softrepa", "agsm"):
+    for objective in ("softrepa", "agsm"):
+        for seed in SEEDS:
             for weight in WEIGHTS:
-                flags = {**grid.COMMON, **grid.BEYOND, "objective": objective}
+                flags = {**grid.COMMON, **grid.BEYOND, "objective": objective, "layers": layers}
                 yield Weighed({**flags, "train_weight": weight, "seed": seed})
 
 
-def run(file: Path = RESULTS) -> None:
-    """Does what the file does not hold yet."""
-    grid.run(file, trials(), world.unswept_scenes(PROMPTS))
+def run(bases: Sequence[str] = ("sd3", "unet"), minutes: float | None = None) -> None:
+    """Does what the bases' files do not hold yet, as far as `minutes` reach."""
+    for base in bases:
+        layers, load, prompts = BASES[base]
+        minutes = grid.run(
+            RESULTS[base], trials(layers), world.unswept_scenes(prompts), load, minutes
+        )
 
 
-def table(file: Path = RESULTS) -> str:
+def table(file: Path, title: str = "objective") -> str:
     """A row an objective, training weight and use: the share right by seed, its mean, the gain over
     the bare base, and that over ordinary training at strength 1 with the same seeds.
 
@@ -65,7 +84,7 @@ def table(file: Path = RESULTS) -> str:
     hold for these trainings, of which the shares by seed show the spread.
     """
     lines = [
-        "| objective | weight in training | strength | right, by seed | mean | gain "
+        f"| {title} | weight in training | strength | right, by seed | mean | gain "
         "| over ordinary at 1 |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -74,7 +93,7 @@ def table(file: Path = RESULTS) -> str:
         flags = entry["flags"]
         how = (entry["strength"], entry.get("strength_as", "blend"))
         seeds = groups.setdefault((flags["objective"], flags["train_weight"], *how), {})
-        seeds[flags["seed"]] = _numbers(entry["after"]), _numbers(entry["before"])
+        seeds[flags["seed"]] = page.numbers(entry["after"]), page.numbers(entry["before"])
     for use, seeds in groups.items():
         objective, weight, strength, strength_as = use
         ordinary = (objective, 1.0, 1.0, "blend")
@@ -87,33 +106,19 @@ def table(file: Path = RESULTS) -> str:
             f"{strength:g}{' in attention' if strength_as == 'attention' else ''}",
             ", ".join(f"{share:.1f}" for share in shares),
             f"{np.mean(shares):.1f} %",
-            _points([after - before for after, before in seeds.values()]),
+            page.points(np.mean([after - before for after, before in seeds.values()], axis=0)),
             over,
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def show(page: Path = PAGE) -> None:
-    """Puts the table into demo/RESULTS.md, in the place of the earlier one."""
-    new = table().splitlines()
-    lines = page.read_text(encoding="utf-8").splitlines()
-    start = lines.index(new[0])
-    end = start
-    while end < len(lines) and lines[end].startswith("|"):
-        end += 1
-    page.write_text("\n".join([*lines[:start], *new, *lines[end:]]) + "\n", encoding="utf-8")
+def show() -> str:
+    """Puts the bases' tables into demo/RESULTS.md, in the place of the earlier ones."""
+    return "\n\n".join(page.put(table(RESULTS[base], TITLES[base])) for base in BASES)
 
 
 def _over(seeds: dict[int, Found], others: dict[int, Found], shared: list[int]) -> str:
-    return _points([seeds[seed][0] - others[seed][0] for seed in shared]) if shared else ""
-
-
-def _points(changes: list[NDArray[np.float64]]) -> str:
-    by_prompt = 100 * np.mean(changes, axis=0)
-    mean, half = by_prompt.mean(), 1.96 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-
-
-def _numbers(bits: str) -> NDArray[np.float64]:
-    return np.array([float(bit) for bit in bits])
+    if not shared:
+        return ""
+    return page.points(np.mean([seeds[seed][0] - others[seed][0] for seed in shared], axis=0))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...softrepa.adapter import Adapter
+from ...training.cache import compact
 from ...training.cache.progress import progress
 from ...training.data.captions.hard_captions import chosen
 from ...training.data.captions.words import read_words
@@ -77,10 +78,11 @@ def train(
         weight_decay=chosen_settings.weight_decay,
     )
     batches = batches_of(pairs, chosen_settings)
+    weight, bits = chosen_settings.train_weight, chosen_settings.text_bits
     for step in progress(range(chosen_settings.steps), label="train", unit="step"):
         optimizer.zero_grad(set_to_none=True)
-        weight = chosen_settings.train_weight
-        loss_of(model, objective, batches[step], pairs, live, average, weight).backward()
+        loss = loss_of(model, objective, batches[step], pairs, live, average, weight, bits)
+        loss.backward()
         optimizer.step()
         if average is not None:
             average.average(live, chosen_settings.average_decay)
@@ -97,8 +99,10 @@ def loss_of(
     live: SoftTokens,
     average: SoftTokens | None,
     weight: float = 1.0,
+    bits: int = 16,
 ) -> Tensor:
-    """The batch's loss, (), with the graph to the tokens; weight: `--train-weight`.
+    """The batch's loss, (), with the graph to the tokens; weight, bits: the trainer's flags
+    `--train-weight` and `--text-bits`.
 
     Where only some negatives are replayed its gradient is that of these, and of all on average.
     """
@@ -114,7 +118,7 @@ def loss_of(
         banks[torch.tensor([0, *counts[:-1]]).cumsum(0)] = 0
 
     def predict(tokens: SoftTokens, at: Sequence[int] = range(len(names))) -> Tensor:
-        texts = model.prompts.encode([names[place] for place in at])
+        texts = texts_of(model, [names[place] for place in at], bits)
         bank = None if banks is None else banks[list(at)]
         return model.predict(noisy[list(at)], sigma, texts, tokens.adapter, bank, weight=weight)
 
@@ -143,6 +147,15 @@ def loss_of(
     constant = sum(one.constant for one in regressions)
     factors = (weights * shares)[again]
     return constant + factors @ mean_squared_error(predictions, targets[again])
+
+
+def texts_of(model: Short, captions: list[str], bits: int) -> tuple[Tensor, Tensor]:
+    """Encoded captions as the trainer's cache gives them back."""
+    rows, further = model.prompts.encode(captions)
+    if bits == 8:
+        stored = compact.quartered(compact.halved(rows.flatten(0, -2)).float())
+        rows = compact.whole(*stored).view_as(rows)
+    return rows, further
 
 
 def _shares(batch: Batch) -> list[float]:

@@ -48,6 +48,7 @@ class Unet(Short):
     ARCHITECTURE: ClassVar[str] = "unet"
     WIDTH: ClassVar[int] = train.clip.WIDTH
     CHANNELS: ClassVar[int] = network.CHANNELS
+    GUIDANCE: ClassVar[float] = 8.0
 
     @classmethod
     def load(

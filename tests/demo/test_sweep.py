@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.rivals import guidance
-from comfyui_softrepa.demo.sweep import grid, train_weight, training
+from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight, training
 from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
+from comfyui_softrepa.training.cache import Text, texts
 
 SAMPLING = evaluate.sampling(steps=4)
 
@@ -67,6 +70,23 @@ def test_its_gradients_are_the_trainers(
     hold_a_step_against_the_trainers(base, model, objective, weight, layers="0,2", **flags)
 
 
+@pytest.mark.parametrize("bits", [16, 8])
+def test_its_texts_are_those_of_the_trainers_cache(base: evaluate.Base, model: Model, bits: int):
+    prompt = world.caption(world.held_out_scenes(1, seed=0)[0])
+    context, pooled = base.clip.encode_from_tokens(base.clip.tokenize(prompt), True)
+    encoder = SimpleNamespace(name="", texts=lambda captions: [Text(context[0], pooled[0])])
+    ((about, tensors),) = texts.embeddings([prompt], encoder, bits)
+    cached = texts.restored(about, tensors).context
+    rows, _ = training.texts_of(model, [prompt], bits)
+    live = cached[: rows.shape[1], : rows.shape[2]]
+    torch.testing.assert_close(rows[0], live, rtol=1e-3, atol=1e-3)
+    largest = rows.abs().max()
+    assert not cached[:, rows.shape[2] :].any() and largest > 1
+    exact = training.texts_of(model, [prompt], 16)[0][0]
+    assert (rows[0] - exact).abs().max() < largest / 200
+    assert bool((rows[0] != exact).any()) == (bits == 8)
+
+
 def test_no_prompt_of_the_evaluation_is_trained_on():
     trained = {world.caption(world.canonical(scene)) for scene in grid.training_scenes()}
     asked = [world.canonical(scene) for scene in world.held_out_scenes(500, grid.PROMPTS_SEED)]
@@ -88,18 +108,57 @@ def test_findings_are_kept_and_not_made_twice(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_results_page_shows_the_findings_that_were_made():
-    page = (grid.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
-    assert grid.table(grid.RESULTS) in page
+    told = page.PAGE.read_text(encoding="utf-8")
+    assert grid.table(grid.RESULTS) in told
     found = {grid.key(entry) for entry in grid.read(grid.RESULTS)}
     wanted = {grid.key(entry) for trial in grid.trials() for entry in trial.findings()}
     assert found == wanted
 
 
 def test_the_results_page_shows_what_a_weight_in_training_did():
-    page = (grid.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
-    assert train_weight.table() in page
-    assert grid.read(train_weight.RESULTS)
+    told = page.PAGE.read_text(encoding="utf-8")
+    for base, file in train_weight.RESULTS.items():
+        assert train_weight.table(file, train_weight.TITLES[base]) in told
+        assert base != "sd3" or grid.read(file)
+
+
+def test_the_results_page_shows_what_an_evaluation_brought():
+    told = page.PAGE.read_text(encoding="utf-8")
+    assert economy.chosen_from() in told and economy.confirmation() in told
+    assert economy.found(economy.CHOOSING)
+
+
+def test_prompts_that_confirm_chose_nothing():
     swept = world.held_out_scenes(grid.PROMPTS, world.SWEPT_SEED)
     chose = {world.caption(scene) for scene in swept}
-    asked = {world.caption(scene) for scene in world.unswept_scenes(train_weight.PROMPTS)}
-    assert len(asked) == train_weight.PROMPTS and not asked & chose
+    parts = [{world.caption(s) for s in economy.scenes_of(seed)} for seed in economy.CHOOSING]
+    assert set.union(*parts) == chose and sum(map(len, parts)) == len(chose)
+    asked = {world.caption(scene) for scene in world.unswept_scenes(economy.PROMPTS)}
+    assert len(asked) == train_weight.PROMPTS == economy.PROMPTS and not asked & chose
+    assert not set(economy.CHOOSING) & set(economy.CONFIRMING)
+
+
+@pytest.mark.parametrize(
+    ("objective", "curve"),
+    [
+        ("softrepa", "1 negative, batch 4"),
+        ("softrepa", "7 negatives"),
+        ("softrepa", "7 negatives, 1 replayed"),
+        ("agsm", "1 negative"),
+        ("agsm", "7 negatives, 1 replayed"),
+    ],
+)
+def test_evaluations_are_those_that_a_step_makes(
+    model: Model, monkeypatch: pytest.MonkeyPatch, objective: str, curve: str
+):
+    counted, predict = [], Model.predict
+
+    def counting(self: Model, x: torch.Tensor, *given: object, **told: object) -> torch.Tensor:
+        counted.append(len(x) * (3 if torch.is_grad_enabled() else 1))
+        return predict(self, x, *given, **told)
+
+    monkeypatch.setattr(Model, "predict", counting)
+    flags = economy.flags_of(objective, curve, 0)
+    pairs = training.Pairs.drawn(model, grid.training_scenes()[:24], 0)
+    training.train(model, pairs, training.settings(**flags, steps=1))
+    assert sum(counted) == economy.evaluations(flags, 1)
