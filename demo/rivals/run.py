@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..sweep.model import Model
 from ..sweep.short import Short
 from ..unet_base import join
 from ..unet_base.short import Unet
+from . import length
 from .attention import GRADIENTS, LED
 from .guidance import SAMPLERS, at
 from .methods import LESSONS, METHODS, ORDINARY, PREFERENCE, Method, methods
@@ -45,24 +46,26 @@ KEPT = Path(__file__).resolve().parents[1] / "kept"
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. choosing, judged: prompts; steps: of a picture; training: of a
-    lesson, None for its own; compared: prompts whose pictures are compared for preference."""
+    """How much of everything. choosing, judged, longer: prompts; steps: of a picture; training: of
+    a lesson, None for its own; compared: prompts whose pictures are compared for preference."""
 
     choosing: int
     judged: int
     steps: int
     training: int | None = None
     compared: int = preference.pairs.PROMPTS
+    longer: int = 250
 
     def scenes(self, part: str) -> list[world.Scene]:
-        """Of the prompts for choosing scales, or of those that chose nothing."""
+        """Of the prompts for choosing scales, of those that chose nothing, or of as many of these
+        as are asked for in longer words."""
         if part == "choosing":
             return world.held_out_scenes(world.SWEPT, world.SWEPT_SEED)[: self.choosing]
-        return world.unswept_scenes(self.judged)
+        return world.unswept_scenes(self.longer if part in length.KINDS else self.judged)
 
 
 WHOLE = Scale(choosing=125, judged=500, steps=20)
-SHORT = Scale(choosing=2, judged=4, steps=3, training=2, compared=16)
+SHORT = Scale(choosing=2, judged=4, steps=3, training=2, compared=16, longer=2)
 
 
 class Found:
@@ -135,6 +138,7 @@ class Bench:
         """Its pairs and adapters lie where its own command has them, unless those are shortened."""
         whole = self._scale.compared == WHOLE.compared
         folder = preference.ADAPTERS if whole else self._adapters / "preference"
+        folder = folder if self.base == "sd3" else folder / self.base
         return preference.Bench(self._scale.judged, folder, self._scale.compared, self.model)
 
     def preferred(self, lesson: str, seed: int) -> preference.Use:
@@ -143,11 +147,19 @@ class Bench:
         steps = self._scale.training
         return use if steps is None else replace(use, steps=steps)
 
-    def adapter(self, lesson: str, seed: int) -> tuple[Adapter | None, dict[str, Any]]:
-        """The adapter of a lesson, None for a LoRA; and what its training cost."""
-        if lesson in PREFERENCE:
-            use = self.preferred(lesson, seed)
-            return self.preference.adapter(use), self.preference.cost(use)
+    def beneath(
+        self, method: Method, seed: int
+    ) -> tuple[Adapter | None, AbstractContextManager[None], dict[str, Any] | None]:
+        """What preference gave a method: tokens, or a LoRA as a context that puts it on the model;
+        and what its training cost."""
+        if method.preferred is None:
+            return None, nullcontext(), None
+        use = self.preferred(method.preferred, seed)
+        bench = self.preference
+        return bench.adapter(use), bench.on(use), bench.cost(use)
+
+    def adapter(self, lesson: str, seed: int) -> tuple[Adapter, dict[str, Any]]:
+        """The adapter of a lesson, and what its training cost."""
         kept = LESSONS[lesson].kept.get(self.base)
         if kept is not None and seed == 0:
             return files.read(KEPT / kept), {"kept": kept}
@@ -184,11 +196,10 @@ class Bench:
         beneath: ordinary guidance, where the scale is another thing's.
         """
         scenes = self._scale.scenes(part)
-        adapter, cost, on = None, None, nullcontext()
+        adapter, cost = None, None
         if method.lesson is not None:
             adapter, cost = self.adapter(method.lesson, seed or 0)
-        if method.lesson in PREFERENCE:
-            on = self.preference.on(self.preferred(method.lesson, seed or 0))
+        tokens, on, further = self.beneath(method, seed or 0)
         passes: Counter[str] = Counter()
         if method.sampler in LED:
             evaluations = SAMPLERS[ORDINARY][1]
@@ -196,11 +207,17 @@ class Bench:
         else:
             sampler, evaluations = SAMPLERS[method.sampler]
         settings = at(sampling(steps=self._scale.steps), scale if beneath is None else beneath)
-        prompts = [world.caption(scene) for scene in scenes]
+        prompts = [length.prompt(part, scene) for scene in scenes]
         with on:
             start = time.process_time()
             pictures = self.model.paint(
-                prompts, range(len(scenes)), adapter, settings, method.strength, sampler=sampler
+                prompts,
+                range(len(scenes)),
+                adapter,
+                settings,
+                method.strength,
+                sampler=sampler,
+                beneath=tokens,
             )
             seconds = (time.process_time() - start) / len(scenes)
         judged = [verdict.as_dict() for verdict in verdicts(list(pictures), scenes)]
@@ -216,6 +233,7 @@ class Bench:
             "gradients": passes[GRADIENTS] / len(scenes),
             "seconds": seconds,
             "training": cost,
+            "preference": further,
         }
 
 
@@ -255,12 +273,17 @@ def _wanted(
     chosen = [method for method in methods(only) if base in method.bases]
     for seed in range(seeds):
         for method in chosen:
-            if method.lesson is None and seed > 0:
+            if not method.trained and seed > 0:
                 continue
             for value in method.scales if len(method.scales) > 1 else ():
                 yield "choosing", method, partial(float, value), None
-            own = None if method.lesson is None else seed
+            own = seed if method.trained else None
             yield "judged", method, partial(found.best, base, method), own
+        for kind in length.KINDS if base in length.BASES else ():
+            for method in chosen:
+                if method.name in length.METHODS and (method.trained or seed == 0):
+                    own = seed if method.trained else None
+                    yield kind, method, partial(found.best, base, method), own
 
 
 def _bits(answers: Sequence[bool]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.rivals import run, table
+from comfyui_softrepa.demo.rivals import length, run, table
 from comfyui_softrepa.demo.rivals.attention import LED
 from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
@@ -25,10 +25,9 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
     told = [(row["part"], row["method"], row["scale"]) for row in whole]
     scales = next(method for method in METHODS if method.name == "CFG").scales
     assert told[: len(scales)] == [("choosing", "CFG", scale) for scale in scales]
-    best = whole[len(scales)]["scale"]
+    best, names = whole[len(scales)]["scale"], ("CFG", "SoftREPA, recommended")
     assert told[len(scales) :] == [
-        ("judged", "CFG", best),
-        ("judged", "SoftREPA, recommended", best),
+        *((part, name, best) for part in ("judged", *length.KINDS) for name in names)
     ]
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:3]))
@@ -59,7 +58,7 @@ def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Model, "maps", looking)
     for method in METHODS:
-        if method.lesson is None and "sd3" in method.bases:
+        if not method.trained and "sd3" in method.bases:
             seen.clear(), looked.clear()
             row = bench.find(method, "judged", 2.0, None)
             assert sum(seen) == row["evaluations"] * run.SHORT.judged
@@ -85,16 +84,19 @@ def test_what_leads_chooses_its_scale_above_the_best_guidance(tmp_path: Path):
     assert f"CFG {best:g}" not in table.tables(file) and "CFG 99" in table.tables(file)
 
 
-def test_preference_is_trained_by_its_own_code(tmp_path: Path):
-    """Tokens and a LoRA on the same pairs."""
-    bench = run.Bench("sd3", replace(run.SHORT, judged=2), tmp_path)
+@pytest.mark.parametrize("base", run.bases())
+def test_preference_is_trained_by_its_own_code(tmp_path: Path, base: str):
+    """Tokens and a LoRA on the same pairs; beneath another adapter both act."""
+    bench = run.Bench(base, replace(run.SHORT, judged=2, steps=1), tmp_path)
     for name in ("DPO tokens", "DPO LoRA"):
         row = bench.find(run.named(name), "judged", 4.0, 0)
         wanted = {"steps": 2, "predictions": 64, "painted": 64}
-        assert row["training"].items() >= wanted.items()
+        assert row["preference"].items() >= wanted.items() and row["training"] is None
+        both = bench.find(run.named(f"AGSM + {name}"), "judged", 4.0, 0)
+        assert both["preference"] == row["preference"] and both["training"]["steps"] == 2
         names = [name for name, _ in bench.model.network.named_modules()]
         assert not any("parametrizations" in name for name in names)
-    assert len(list((tmp_path / "preference").glob("*.safetensors"))) == 2
+    assert len(list((tmp_path / "preference").rglob("*.safetensors"))) == 2
 
 
 def test_what_judges_chose_nothing_and_taught_nothing():

@@ -139,10 +139,10 @@ def test_attend_and_excite_is_the_nodes(
 
 
 def adapted(
-    base: evaluate.Base, strength: float, strength_as: str = "blend"
+    base: evaluate.Base, strength: float, strength_as: str = "blend", seed: int = 1
 ) -> tuple[Adapter, Any]:
     """Tokens after BOS in the down and up blocks, and the base's model with them."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     adapter = Adapter(
         tokens=torch.randn((1, 1, 4, clip.WIDTH), generator=generator),
         offsets=torch.randn((1, 100, 1, clip.WIDTH), generator=generator),
@@ -169,6 +169,21 @@ def test_it_paints_what_the_nodes_paint(
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
     assert np.abs(painted.astype(int) - expected).max() <= 2
     assert np.abs(plain - expected).max() > 20
+
+
+def test_two_adapters_act_as_two_nodes(base: evaluate.Base, model: Unet):
+    under, _ = adapted(base, 1.0, seed=2)
+    over, _ = adapted(base, 0.5)
+    patched = base.model
+    for adapter, strength in ((under, 1.0), (over, 0.5)):
+        application = injection.make_application(base.model.model, adapter, strength)
+        patched = injection.apply(patched, application)
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    expected = evaluate.paint(base, prompts, [1, 2], SAMPLING, patched).astype(int)
+    painted = model.paint(prompts, [1, 2], over, SAMPLING, 0.5, beneath=under).astype(int)
+    assert np.abs(painted - expected).max() <= 2
+    for one in (under, over):
+        assert np.abs(model.paint(prompts, [1, 2], one, SAMPLING).astype(int) - expected).max() > 10
 
 
 @pytest.mark.parametrize("objective", ["softrepa", "agsm"])

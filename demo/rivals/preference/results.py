@@ -18,11 +18,11 @@ from ....evaluation.statistics.rates import paired
 from ....host.pack import ROOT
 from ....softrepa import files
 from ....softrepa.adapter import Adapter
-from ....softrepa.blend import concatenate
 from ... import world
 from ...evaluate import verdicts
 from ...judge import ATTRIBUTES
 from ...sweep.model import Model
+from ...sweep.short import Short
 from ...table import gain
 from . import pairs
 from .lesson import FLAGS, train, train_lora
@@ -38,8 +38,9 @@ PROMPTS = 500
 
 @dataclass(frozen=True)
 class Use:
-    """One way to paint. method: bare, softrepa (the kept adapter), dpo, or both: the tokens of
-    softrepa and dpo side by side; lora: one trained by dpo. seed: of dpo's training."""
+    """One way to paint. method: bare, softrepa (the kept adapter), dpo, or both: softrepa at this
+    strength after dpo in full, as two Apply nodes; lora: one trained by dpo. seed: of dpo's
+    training."""
 
     method: str
     strength: float = 1.0
@@ -73,10 +74,10 @@ class Bench:
     prompts: int = PROMPTS
     folder: Path = ADAPTERS
     asked: int = pairs.PROMPTS
-    loaded: Model | None = None
+    loaded: Short | None = None
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> Short:
         return self.loaded or Model.load()
 
     @cached_property
@@ -90,12 +91,16 @@ class Bench:
         return found
 
     def adapter(self, use: Use) -> Adapter | None:
+        """What acts at the use's strength."""
         if use.method in ("bare", "lora"):
             return None
-        if use.method == "softrepa":
+        if use.method in ("softrepa", "both"):
             return files.read(KEPT)
-        trained = files.read(self._trained(use))
-        return trained if use.method == "dpo" else concatenate(files.read(KEPT), trained)
+        return files.read(self._trained(use))
+
+    def beneath(self, use: Use) -> Adapter | None:
+        """What an earlier Apply node puts there in full."""
+        return files.read(self._trained(use)) if use.method == "both" else None
 
     def on(self, use: Use) -> AbstractContextManager[None]:
         """Puts a LoRA on the model, where the use has one."""
@@ -132,12 +137,11 @@ class Bench:
 
     def measure(self, use: Use) -> dict[str, Any]:
         """Each prompt's verdict, 1 or 0, attribute by attribute."""
-        prompts = [world.caption(scene) for scene in self.scenes]
-        adapter = self.adapter(use)
+        prompts, seeds = [world.caption(scene) for scene in self.scenes], range(len(self.scenes))
+        adapter, beneath = self.adapter(use), self.beneath(use)
+        how = {"strength": use.strength, "beneath": beneath}
         with self.on(use):
-            pictures = self.model.paint(
-                prompts, range(len(prompts)), adapter, strength=use.strength
-            )
+            pictures = self.model.paint(prompts, seeds, adapter, **how)
         found = verdicts(list(pictures), self.scenes)
         return {name: "".join("01"[v.as_dict()[name]] for v in found) for name in ATTRIBUTES}
 
