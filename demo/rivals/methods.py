@@ -81,7 +81,7 @@ class Method:
 
 JOINED = " + "
 """Between the parts of a hybrid's name, each of which is a method's."""
-ORDINARY, PLUS, WEAK = "CFG", "CFG++", "PAG or SLG"
+ORDINARY, PLUS = "CFG", "CFG++"
 
 
 def _preferred() -> Iterator[Method]:
@@ -113,8 +113,8 @@ METHODS: tuple[Method, ...] = (
     Method("AGSM + CFG++", "CFG++", like=PLUS, lesson="agsm"),
     Method("SoftREPA, published", "CFG", like=ORDINARY, lesson="softrepa-published"),
     Method("SoftREPA, recommended", "CFG", like=ORDINARY, lesson="softrepa-recommended"),
-    Method(WEAK, "PAG or SLG", (0.1, 0.25, 0.5, 1.0)),
-    Method("SoftREPA, demo + PAG or SLG", "PAG or SLG", (), WEAK, "softrepa-demo", 0.5),
+    *_led("SLG", "sd3", 0.1, 0.25, 0.5, 1.0),
+    *_led("PAG", "unet", 0.25, 1.0, 3.0, 6.0),
     *_led("FOCUS", "sd3", 1.0, 3.0, 10.0, 30.0),
     *_preferred(),
     Method(

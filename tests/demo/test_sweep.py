@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +56,18 @@ def test_two_adapters_act_as_two_nodes(base: evaluate.Base, model: Model, streng
         assert np.abs(model.paint(prompts, [1, 2], one, SAMPLING).astype(int) - expected).max() > 10
 
 
-@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("PAG or SLG", 0.5)])
+@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("SLG", 0.5)])
 def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Model, sampler: str, scale: float):
     from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
 
     prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
-    settings = guidance.at(SAMPLING, scale)
-    painted = model.paint(prompts, [1, 2], settings=settings, sampler=guidance.SAMPLERS[sampler][0])
+    settings, led = guidance.at(SAMPLING, scale), guidance.SAMPLERS["CFG++"][0]
+    if sampler != "CFG++":
+        settings, led = SAMPLING, partial(guidance.weakened, scale=scale, passes=Counter())
+    painted = model.paint(prompts, [1, 2], settings=settings, sampler=led)
     patched, told = base.model, replace(settings, sampler="euler_cfg_pp")
     if sampler != "CFG++":
-        told = guidance.at(SAMPLING, guidance.WEAKENED_GUIDANCE)
+        told = SAMPLING
         node = SkipLayerGuidanceSD3.execute(base.model, str(SKIPPED), scale, 0.0, 1.0)
         (patched,) = node.args
     expected = evaluate.paint(base, prompts, [1, 2], told, patched).astype(int)
