@@ -71,6 +71,10 @@ class Bench:
         return training.Pairs.drawn(self.model, grid.training_scenes(), grid.PAIRS_SEED)
 
     @cached_property
+    def mixed(self) -> length.Mixed:
+        return length.Mixed.of(self.model, grid.training_scenes(), grid.PAIRS_SEED)
+
+    @cached_property
     def preference(self) -> preference.Bench:
         """Its pairs and adapters lie where its own command has them, unless those are shortened."""
         whole = self._scale.compared == WHOLE.compared
@@ -108,10 +112,11 @@ class Bench:
         if not record.is_file():
             self._adapters.mkdir(parents=True, exist_ok=True)
             settings = training.settings(self.model.FAMILY, **flags)
+            pairs = self.mixed if LESSONS[lesson].mixed else self.pairs
             start = time.process_time()
-            adapter = training.train(self.model, self.pairs, settings)
+            adapter = training.train(self.model, pairs, settings)
             cost = {"steps": settings.steps, "seconds": time.process_time() - start}
-            batches = training.batches_of(self.pairs, settings)
+            batches = training.batches_of(pairs, settings)
             first = [len(row) for step in range(20) for row in batches[step].candidates]
             surveys = 2 if OBJECTIVES[settings.objective].SURVEY == "average" else 1
             cost["predictions"] = surveys * round(sum(first) / 20 * settings.steps)

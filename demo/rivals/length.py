@@ -6,10 +6,13 @@ for choosing these are the ones that the base understands best without an adapte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from .. import world
+from ..sweep.short import Short
+from ..sweep.training import Pairs
 
 
 def said_twice(scene: world.Scene) -> str:
@@ -27,6 +30,26 @@ KINDS: Mapping[str, Callable[[world.Scene], str]] = MappingProxyType(
 )
 """Parts of the rows beside "choosing" and "judged", and their prompts."""
 BASES = ("sd3",)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed(Pairs):
+    """Pairs of which a step draws any length of caption."""
+
+    scenes: Sequence[world.Scene]
+
+    @classmethod
+    def of(cls, model: Short, scenes: Sequence[world.Scene], seed: int) -> Mixed:
+        """Drawn as `Pairs.drawn` draws them."""
+        plain = Pairs.drawn(model, scenes, seed)
+        return cls(plain.latents, plain.texts, scenes)
+
+    def captions(self, index: int) -> Sequence[str]:
+        """The scene in every kind of words."""
+        scene = self.scenes[index]
+        return [world.caption(scene), *(tell(scene) for tell in KINDS.values())]
+
+
 METHODS = (
     "CFG",
     "CFG++",
@@ -35,6 +58,7 @@ METHODS = (
     "SoftREPA, demo + CFG++",
     "SoftREPA, published",
     "SoftREPA, recommended",
+    "SoftREPA, mixed lengths",
 )
 """What is measured on them."""
 

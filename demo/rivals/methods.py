@@ -13,7 +13,8 @@ from .preference.results import Use
 
 @dataclass(frozen=True)
 class Lesson:
-    """How an adapter is trained: the trainer's flags, and by base what differs.
+    """How an adapter is trained: the trainer's flags, and by base what differs. mixed: on captions
+    of all lengths in `length`.
 
     kept: by base, the file in demo/kept that is its training of seed 0, by the trainer itself.
     """
@@ -21,6 +22,7 @@ class Lesson:
     flags: Mapping[str, Any]
     kept: Mapping[str, str] = field(default_factory=dict)
     by_base: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mixed: bool = False
 
     def of(self, base: str) -> dict[str, Any]:
         """The flags for a base."""
@@ -40,6 +42,9 @@ LESSONS: Mapping[str, Lesson] = MappingProxyType(
         "softrepa-published": Lesson({**_SHARED, "objective": "softrepa", "steps": 400}),
         "softrepa-recommended": Lesson(
             {**_SHARED, **_BEYOND, "objective": "softrepa", "negatives": 1, "steps": 200}
+        ),
+        "softrepa-mixed": Lesson(
+            {**_SHARED, **_BEYOND, "objective": "softrepa", "steps": 200}, mixed=True
         ),
     }
 )
@@ -123,6 +128,14 @@ METHODS: tuple[Method, ...] = (
         like=PLUS,
         lesson="softrepa-published",
         bases=("unet",),
+    ),
+    Method(
+        "SoftREPA, mixed lengths",
+        "CFG",
+        like=ORDINARY,
+        lesson="softrepa-mixed",
+        strength=0.5,
+        bases=("sd3",),
     ),
     *_led("Attend-and-Excite", "unet", 1.0, 3.0, 10.0, 20.0),
     Method(

@@ -14,7 +14,7 @@ from .. import world
 from ..judge import ATTRIBUTES
 from ..sweep import grid
 from . import length
-from .methods import JOINED, METHODS, ORDINARY
+from .methods import JOINED, METHODS, ORDINARY, PLUS
 
 PAGE = Path(__file__).resolve().parents[1] / "RIVALS.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
@@ -152,7 +152,8 @@ def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Each hybrid against the better of its parts, and against the best of all single methods."""
+    """What was trained against what costs nothing; hybrids against the better of their parts and
+    the best of all single methods."""
     groups = _groups(rows)
     whole = max(_prompts(row) for group in groups.values() for row in group)
     found = {name: _answers(group, "all") for name, group in groups.items()}
@@ -160,15 +161,19 @@ def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
     singles = {name: answers for name, answers in found.items() if JOINED not in name}
     best = max(singles, key=lambda name: singles[name].mean())
     lines = [
-        f"| hybrid | all right | better part | over it | over {best}, the best single |",
-        "|---|---|---|---|---|",
+        f"| paired | all right | over {PLUS} | better part | over it "
+        f"| over {best}, the best single |",
+        "|---|---|---|---|---|---|",
     ]
     for name, answers in found.items():
-        parts = [part for part in name.split(JOINED) if part in singles]
-        if JOINED in name and parts:
-            part = max(parts, key=lambda one: singles[one].mean())
-            over = (points(answers - singles[one]) for one in (part, best))
-            lines.append(f"| {name} | {answers.mean():.1%} | {part} | {' | '.join(over)} |")
+        if groups[name][0]["seed"] is None:
+            continue
+        own = [part for part in name.split(JOINED) if part in singles and part != name]
+        part = max(own, key=lambda one: singles[one].mean(), default=None)
+        others = [PLUS, part, best if part else None]
+        over = [points(answers - found[one]) if one in found else "" for one in others]
+        cells = [name, f"{answers.mean():.1%}", over[0], part or "", *over[1:]]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
