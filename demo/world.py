@@ -40,6 +40,9 @@ INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "belo
 MARK = "diagram"
 """The word by which the base model knows captions of a careful source: see demo/base."""
 
+SETTING = "on a plain light ground"
+"""Words of longer prompts, true of every picture and in no caption."""
+
 Split = Literal["train", "held-out"]
 HELD_OUT_SHARE = 0.15
 PAIR_SHARE = 0.85

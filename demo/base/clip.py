@@ -7,6 +7,7 @@ same numbers. The weights are made at set-up and never kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -86,12 +87,23 @@ class Vocabulary:
             ids = [int(token) for token, _ in batch]
             self._ids[word] = ids[1 : ids.index(END)]
 
-    def ids(self, text: str) -> list[int]:
-        """The first PLACES + 1 ids of a padded prompt; the last one stands for all padding.
+    def ids(self, texts: Iterable[str]) -> Tensor:
+        """The first ids of padded prompts, (B, R): PLACES of them or as many as the longest prompt
+        has, and one more, which stands for all padding.
 
-        Raises ValueError for a prompt that does not end within PLACES tokens.
+        Raises ValueError for a prompt that does not end within LENGTH tokens.
         """
-        ids = [START] + [i for word in text.split() for i in self._ids[word]] + [END]
-        if len(ids) > PLACES:
-            raise ValueError(f"{text!r} has more than {PLACES - 2} tokens")
-        return ids + [END] * (PLACES + 1 - len(ids))
+        found = [[START, *(i for word in text.split() for i in self._ids[word]), END]
+                 for text in texts]  # fmt: skip
+        rows = 1 + max(PLACES, *map(len, found))
+        if rows > LENGTH:
+            raise ValueError(f"a prompt has more than {LENGTH - 3} tokens")
+        return torch.tensor([ids + [END] * (rows - len(ids)) for ids in found])
+
+
+def bias_of(rows: int) -> Tensor:
+    """What is added to the scores of so many of `Vocabulary.ids`, (rows,): the last counts as
+    often as there is padding behind the others."""
+    bias = torch.zeros(rows)
+    bias[-1] = math.log(LENGTH - rows + 1)
+    return bias

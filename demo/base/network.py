@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -87,16 +88,18 @@ def velocity(
     weight: float = 1.0,
     skipped: int | None = None,
     maps: list[Tensor] | None = None,
+    beneath: Mapping[int, Tensor] | None = None,
 ) -> Tensor:
     """What ``network(x, t, full_context, full_pooled)`` computes, from short inputs.
 
-    `x` (B, 16, 8, 8); `t` (B,) in 0..1000; `context` (B, PLACES + 1, 768), its last token
-    standing for all LENGTH - PLACES padding tokens; `pooled` (B, 768). `tokens`: by block, soft
+    `x` (B, 16, 8, 8); `t` (B,) in 0..1000; `context` (B, R, 768), its last token standing for all
+    padding; `pooled` (B, 768). `tokens`: by block, soft
     tokens (B or 1, K, 192) beside its text; on which side makes no difference, as the blocks know
     no order of text. `strength`: a block gives plain + strength · (with tokens - plain).
     `skipped`: a block that is left out, as skip-layer guidance does. `maps` gets, a block each,
     how much of its attention each patch gives to each row of `context`, the mean over heads
-    (B, patches, PLACES + 1); with soft tokens, of the run with them, whatever the strength.
+    (B, patches, R); with soft tokens, of the run with them, whatever the strength.
+    `beneath`: by block, an earlier adapter's soft tokens, which act in full.
     """
     size = x.shape[-2:]
     image = network.x_embedder(x) + network.cropped_pos_embed(size).to(x.dtype)
@@ -104,38 +107,38 @@ def velocity(
     text = F.linear(context, embedder.weight[:, : clip.WIDTH], embedder.bias)
     summary = F.linear(pooled, projector[0].weight[:, : clip.WIDTH], projector[0].bias)
     condition = network.t_embedder(t, dtype=x.dtype) + projector[2](projector[1](summary))
-    bias = torch.zeros(text.shape[1] + image.shape[1])
-    bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
+    bias = torch.cat((clip.bias_of(text.shape[1]), torch.zeros(image.shape[1])))
     for index, block in enumerate(network.joint_blocks):
         if index == skipped:
             continue
-        beside = (tokens or {}).get(index)
-        if beside is None:
-            text, image = _joint(block, text, image, condition, bias, maps)
-        else:
-            with_tokens = _joint_beside(block, beside, text, image, condition, bias, weight, maps)
+        run = partial(_joint, block, condition=condition)
+        if beneath is not None and index in beneath:
+            run = partial(_beside, run, beneath[index], 1.0)
+        if tokens is not None and index in tokens:
+            with_tokens = _beside(run, tokens[index], weight, text, image, bias, maps)
             if strength != 1.0:
-                plain = _joint(block, text, image, condition, bias)
+                plain = run(text, image, bias)
                 with_tokens = tuple(map(lambda a, b: a + strength * (b - a), plain, with_tokens))
             text, image = with_tokens
+        else:
+            text, image = run(text, image, bias, maps)
     return network.unpatchify(network.final_layer(image, condition), hw=size)
 
 
-def _joint_beside(
-    block: Any,
+def _beside(
+    run: Callable[..., tuple[Tensor, Tensor]],
     tokens: Tensor,
+    weight: float,
     text: Tensor,
     image: Tensor,
-    condition: Tensor,
     bias: Tensor,
-    weight: float,
-    maps: list[Tensor] | None,
+    maps: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A block with soft tokens before its text, and without them after it."""
     count = tokens.shape[1]
     longer = torch.cat((tokens.to(text.dtype).expand(len(text), -1, -1), text), dim=1)
     biases = torch.cat((bias.new_full((count,), math.log(weight)), bias))
-    out, image = _joint(block, longer, image, condition, biases, maps)
+    out, image = run(longer, image, biases, maps)
     if maps is not None:
         maps[-1] = maps[-1][..., count:]
     # The last block gives no text back.
@@ -146,9 +149,10 @@ def _joint(
     block: Any,
     text: Tensor,
     image: Tensor,
-    condition: Tensor,
     bias: Tensor,
     maps: list[Tensor] | None = None,
+    *,
+    condition: Tensor,
 ) -> tuple[Tensor, Tensor]:
     text_qkv, text_rest = block.context_block.pre_attention(text, condition)
     image_qkv, image_rest = block.x_block.pre_attention(image, condition)

@@ -63,13 +63,13 @@ class Prompts:
         """Needs ComfyUI attached, for its tokenizer."""
         tokens, places = clip.embeddings()
         words = {word for scene in world.all_scenes() for word in world.caption(scene).split()}
-        words.add(world.MARK)
+        words |= {world.MARK, *world.SETTING.split()}
         return cls(clip.Vocabulary(sorted(words)), tokens.float(), places.float())
 
     def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Context (B, PLACES + 1, 768) and pooled output (B, 768)."""
-        ids = torch.tensor([self.vocabulary.ids(text) for text in texts])
-        context = self.tokens[ids] + self.places[: clip.PLACES + 1]
+        """Context (B, R, 768), as `Vocabulary.ids` has them, and pooled output (B, 768)."""
+        ids = self.vocabulary.ids(texts)
+        context = self.tokens[ids] + self.places[: ids.shape[1]]
         end = (ids == clip.END).int().argmax(dim=1)
         pooled = F.layer_norm(context[torch.arange(len(ids)), end], (clip.WIDTH,))
         return context, pooled

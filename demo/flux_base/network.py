@@ -119,8 +119,7 @@ def velocity(
     # All text is at position 0: so is one token that stands for the padding.
     ids = torch.cat((ids.new_zeros(1, text.shape[1], ids.shape[2]), ids), dim=1)
     rotations = network.pe_embedder(ids)
-    bias = torch.zeros(ids.shape[1])
-    bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
+    bias = torch.cat((clip.bias_of(text.shape[1]), torch.zeros(image.shape[1])))
     for index, block in enumerate(network.double_blocks):
         if index == skipped:
             continue

@@ -22,7 +22,7 @@ class Prompts(train.Prompts):
     """As ComfyUI's CLIP loader gives CLIP-L's text alone: normalised."""
 
     def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Context (B, PLACES + 1, 768) and pooled output (B, 768)."""
+        """Context (B, R, 768) and pooled output (B, 768)."""
         context, pooled = super().encode(texts)
         return F.layer_norm(context, (clip.WIDTH,)), pooled
 

@@ -3,8 +3,8 @@
 Paints and judges every row of `methods.METHODS` on both bases, appends what is found to
 demo/rivals/rows.jsonl, leaves out what stands there, and puts the tables into demo/RIVALS.md.
 ``--minutes 9`` begins nothing after so long; ``--base``, ``--only`` and ``--prompts`` take a part;
-``--seeds 3`` trains that often; ``--short`` is a quick run of everything into ``--rows``, for CI.
-``table`` only writes the page. Needs COMFYUI_PATH.
+``--seeds 3`` trains that often; ``--longer`` takes the longer prompts alone; ``--short`` is a quick
+run of everything into ``--rows``, for CI. ``table`` only writes the page. Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each adapter")
     parser.add_argument("--minutes", type=float, help="begin no row after so many")
     parser.add_argument("--prompts", type=int, help="the first so many of the judged prompts (500)")
+    parser.add_argument("--longer", action="store_true", help="only what is on longer prompts")
     parser.add_argument("--rows", type=Path, help="another file of rows; its page is printed")
     parser.add_argument("--short", action="store_true", help="few prompts and steps, for CI")
     options = parser.parse_args(arguments)
@@ -39,11 +40,13 @@ def main(arguments: list[str]) -> int:
     rows = options.rows or run.ROWS
     rows.parent.mkdir(parents=True, exist_ok=True)
     if options.command == "run":
-        scale = run.SHORT if options.short else run.WHOLE
+        bench = importlib.import_module(f"{package}.bench")
+        scale = bench.SHORT if options.short else bench.WHOLE
         if options.prompts is not None:
             scale = replace(scale, judged=options.prompts)
         bases = (options.base,) if options.base else run.bases()
-        run.run(rows, scale, bases, options.only, options.seeds, options.minutes)
+        chosen = {"only": options.only, "longer": options.longer}
+        run.run(rows, scale, bases, **chosen, seeds=options.seeds, minutes=options.minutes)
     if options.rows is None:
         table.show(rows)
     print(table.tables(rows))

@@ -25,6 +25,7 @@ from ...guidance.losses import LOSSES
 from ...guidance.places import Places, find, require
 from ...guidance.words import subjects_of
 from ..sweep.short import Short
+from .guidance import weakened
 
 GRADIENTS = "gradients"
 """What is counted: pictures for which the network was run forward and back."""
@@ -222,6 +223,10 @@ LED: Mapping[str, Led] = MappingProxyType(
         "Attend-and-Excite, pairs": AttendAndExcite("pairs"),
         "Attend-and-Excite, overlap": AttendAndExcite("overlap"),
         "FOCUS": focus,
+        "PAG": weakened,
+        "SLG": weakened,
     }
 )
-"""By name. A picture is predicted twice at each step, beside GRADIENTS."""
+"""By name: what lies on top of ordinary guidance, with a scale of its own."""
+EVALUATIONS: Mapping[str, int] = MappingProxyType({"PAG": 3, "SLG": 3})
+"""Of a picture at each step, where there are not two, beside GRADIENTS."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -13,9 +14,6 @@ from torch import Tensor
 
 from ...evaluation.trial import Sampling
 from ..sweep.short import Sampler, Short, euler
-
-WEAKENED_GUIDANCE = 4.0
-"""Ordinary guidance beneath perturbed-attention and skip-layer guidance, whose scale is tried."""
 
 
 def alone(
@@ -44,18 +42,25 @@ def plus_plus(
 
 
 def weakened(
-    model: Short, x: Tensor, prompts: Sequence[str], settings: Sampling, told: Mapping[str, Any]
+    model: Short,
+    x: Tensor,
+    prompts: Sequence[str],
+    settings: Sampling,
+    told: Mapping[str, Any],
+    *,
+    scale: float,
+    passes: Counter[str],
 ) -> Tensor:
-    """Perturbed-attention guidance (U-Nets) or skip-layer guidance (SD3) at
-    `settings.guidance`, in every step, on top of ordinary guidance: a third evaluation."""
+    """Perturbed-attention guidance (U-Nets) or skip-layer guidance (SD3) in every step, on top of
+    ordinary guidance at `settings.guidance`: a third evaluation, and none with a gradient."""
     texts = model.prompts.encode([*prompts, *[""] * len(prompts)])
     own = model.prompts.encode(list(prompts))
     for sigma, following in pairwise(model.schedule(settings.steps)):
         both = model.predict(torch.cat((x, x)), sigma, texts, **told)
         asked, unasked = both.split(len(prompts))
         worse = model.predict(x, sigma, own, **told, weakened=True)
-        guided = unasked + WEAKENED_GUIDANCE * (asked - unasked)
-        x = x + (following - sigma) * (guided + settings.guidance * (asked - worse))
+        guided = unasked + settings.guidance * (asked - unasked)
+        x = x + (following - sigma) * (guided + scale * (asked - worse))
     return x
 
 
@@ -64,7 +69,6 @@ SAMPLERS: Mapping[str, tuple[Sampler, int]] = MappingProxyType(
         "alone": (alone, 1),
         "CFG": (euler, 2),
         "CFG++": (plus_plus, 2),
-        "PAG or SLG": (weakened, 3),
     }
 )
 """By name: the sampler, and a picture's evaluations of the network at each step."""

@@ -13,7 +13,8 @@ from .preference.results import Use
 
 @dataclass(frozen=True)
 class Lesson:
-    """How an adapter is trained: the trainer's flags, and by base what differs.
+    """How an adapter is trained: the trainer's flags, and by base what differs. mixed: on captions
+    of all lengths in `length`.
 
     kept: by base, the file in demo/kept that is its training of seed 0, by the trainer itself.
     """
@@ -21,6 +22,7 @@ class Lesson:
     flags: Mapping[str, Any]
     kept: Mapping[str, str] = field(default_factory=dict)
     by_base: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mixed: bool = False
 
     def of(self, base: str) -> dict[str, Any]:
         """The flags for a base."""
@@ -41,6 +43,9 @@ LESSONS: Mapping[str, Lesson] = MappingProxyType(
         "softrepa-recommended": Lesson(
             {**_SHARED, **_BEYOND, "objective": "softrepa", "negatives": 1, "steps": 200}
         ),
+        "softrepa-mixed": Lesson(
+            {**_SHARED, **_BEYOND, "objective": "softrepa", "steps": 200}, mixed=True
+        ),
     }
 )
 PREFERENCE: Mapping[str, Use] = MappingProxyType(
@@ -49,7 +54,7 @@ PREFERENCE: Mapping[str, Use] = MappingProxyType(
         "dpo-lora": Use("lora", beta=2000.0, steps=400),
     }
 )
-"""Lessons that `preference` gives, on the SD3 base."""
+"""Lessons that `preference` gives."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Method:
 
     scales: those that are tried on the prompts for choosing; the row's own is the best of them.
     like: or the method whose choice is taken over. beneath: of a sampler in LED, whose scale is
-    another, the method whose choice is the guidance beneath.
+    another, the method whose choice is the guidance beneath. preferred: a lesson of PREFERENCE
+    that acts in full beside the adapter, as an earlier node puts it there, of the same seed.
     """
 
     name: str
@@ -70,9 +76,27 @@ class Method:
     strength: float = 1.0
     bases: tuple[str, ...] = ("sd3", "unet")
     beneath: str | None = None
+    preferred: str | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has training seeds."""
+        return self.lesson is not None or self.preferred is not None
 
 
-ORDINARY, PLUS, WEAK = "CFG", "CFG++", "PAG or SLG"
+JOINED = " + "
+"""Between the parts of a hybrid's name, each of which is a method's."""
+ORDINARY, PLUS = "CFG", "CFG++"
+
+
+def _preferred() -> Iterator[Method]:
+    """DPO's tokens and its LoRA: alone, with CFG++, and beneath SoftREPA and AGSM."""
+    for name, lesson in (("DPO tokens", "dpo"), ("DPO LoRA", "dpo-lora")):
+        of: dict[str, Any] = {"like": ORDINARY, "preferred": lesson}
+        yield Method(name, "CFG", **of)
+        yield Method(f"SoftREPA, demo + {name}", "CFG", lesson="softrepa-demo", strength=0.5, **of)
+        yield Method(f"AGSM + {name}", "CFG", lesson="agsm", **of)
+        yield Method(f"{name} + CFG++", "CFG++", like=PLUS, preferred=lesson)
 
 
 def _led(name: str, base: str, *scales: float) -> tuple[Method, ...]:
@@ -94,11 +118,25 @@ METHODS: tuple[Method, ...] = (
     Method("AGSM + CFG++", "CFG++", like=PLUS, lesson="agsm"),
     Method("SoftREPA, published", "CFG", like=ORDINARY, lesson="softrepa-published"),
     Method("SoftREPA, recommended", "CFG", like=ORDINARY, lesson="softrepa-recommended"),
-    Method(WEAK, "PAG or SLG", (0.1, 0.25, 0.5, 1.0)),
-    Method("SoftREPA, demo + PAG or SLG", "PAG or SLG", (), WEAK, "softrepa-demo", 0.5),
+    *_led("SLG", "sd3", 0.1, 0.25, 0.5, 1.0),
+    *_led("PAG", "unet", 0.25, 1.0, 3.0, 6.0),
     *_led("FOCUS", "sd3", 1.0, 3.0, 10.0, 30.0),
-    Method("DPO tokens", "CFG", (), ORDINARY, "dpo", bases=("sd3",)),
-    Method("DPO LoRA", "CFG", (), ORDINARY, "dpo-lora", bases=("sd3",)),
+    *_preferred(),
+    Method(
+        "SoftREPA, published + CFG++",
+        "CFG++",
+        like=PLUS,
+        lesson="softrepa-published",
+        bases=("unet",),
+    ),
+    Method(
+        "SoftREPA, mixed lengths",
+        "CFG",
+        like=ORDINARY,
+        lesson="softrepa-mixed",
+        strength=0.5,
+        bases=("sd3",),
+    ),
     *_led("Attend-and-Excite", "unet", 1.0, 3.0, 10.0, 20.0),
     Method(
         "AGSM + Attend-and-Excite",
@@ -108,19 +146,18 @@ METHODS: tuple[Method, ...] = (
         bases=("unet",),
         beneath=ORDINARY,
     ),
+    Method(
+        "SoftREPA, published + Attend-and-Excite",
+        "Attend-and-Excite",
+        like="Attend-and-Excite",
+        lesson="softrepa-published",
+        bases=("unet",),
+        beneath=ORDINARY,
+    ),
     *_led("Attend-and-Excite, pairs", "unet", 1.0, 3.0, 6.0, 12.0),
     *_led("Attend-and-Excite, overlap", "unet", 3.0, 6.0, 12.0, 30.0),
 )
 """In the order in which they are run, so that what a first short time gives is a whole."""
-
-PLANNED: Mapping[str, str] = MappingProxyType(
-    {
-        "SoftREPA or AGSM + DPO tokens": "the former have timestep offsets and DPO's tokens have "
-        "none, so the two do not make one adapter, and the short forward takes one",
-        "DPO on the U-Net base": "`preference` trains on the SD3 base only",
-    }
-)
-"""Rows that are wanted and have no method here, and why."""
 
 
 def methods(only: str | None = None) -> Iterator[Method]:

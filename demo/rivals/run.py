@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...host.pack import ROOT
-from ...softrepa import files
-from ...softrepa.adapter import Adapter
-from ...training.objectives import OBJECTIVES
-from .. import world
-from ..evaluate import sampling, verdicts
-from ..judge import ATTRIBUTES
-from ..sweep import grid, training
-from ..sweep.model import Model
-from ..sweep.short import Short
+from ..sweep import grid
 from ..unet_base import join
-from ..unet_base.short import Unet
-from .attention import GRADIENTS, LED
-from .guidance import SAMPLERS, at
-from .methods import LESSONS, METHODS, ORDINARY, PREFERENCE, Method, methods
-from .preference import results as preference
+from . import length
+from .bench import BASES, Bench, Scale
+from .methods import METHODS, Method, methods
 
 ROWS = Path(__file__).with_name("rows.jsonl")
-BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet}
 
 
 def bases() -> tuple[str, ...]:
@@ -40,29 +26,6 @@ def bases() -> tuple[str, ...]:
 
 ADAPTERS = ROOT / "build" / "rivals"
 """Where trained adapters are kept between runs."""
-KEPT = Path(__file__).resolve().parents[1] / "kept"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of everything. choosing, judged: prompts; steps: of a picture; training: of a
-    lesson, None for its own; compared: prompts whose pictures are compared for preference."""
-
-    choosing: int
-    judged: int
-    steps: int
-    training: int | None = None
-    compared: int = preference.pairs.PROMPTS
-
-    def scenes(self, part: str) -> list[world.Scene]:
-        """Of the prompts for choosing scales, or of those that chose nothing."""
-        if part == "choosing":
-            return world.held_out_scenes(world.SWEPT, world.SWEPT_SEED)[: self.choosing]
-        return world.unswept_scenes(self.judged)
-
-
-WHOLE = Scale(choosing=125, judged=500, steps=20)
-SHORT = Scale(choosing=2, judged=4, steps=3, training=2, compared=16)
 
 
 class Found:
@@ -116,109 +79,6 @@ def fits(row: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
     return all(row.get(key) == wanted for key, wanted in of.items())
 
 
-class Bench:
-    """A base, loaded when first needed, and its adapters, trained when first needed."""
-
-    def __init__(self, base: str, scale: Scale, adapters: Path) -> None:
-        self.base, self._scale, self._adapters = base, scale, adapters
-
-    @cached_property
-    def model(self) -> Short:
-        return BASES[self.base].load()
-
-    @cached_property
-    def pairs(self) -> training.Pairs:
-        return training.Pairs.drawn(self.model, grid.training_scenes(), grid.PAIRS_SEED)
-
-    @cached_property
-    def preference(self) -> preference.Bench:
-        """Its pairs and adapters lie where its own command has them, unless those are shortened."""
-        whole = self._scale.compared == WHOLE.compared
-        folder = preference.ADAPTERS if whole else self._adapters / "preference"
-        return preference.Bench(self._scale.judged, folder, self._scale.compared, self.model)
-
-    def preferred(self, lesson: str, seed: int) -> preference.Use:
-        """A lesson of PREFERENCE at a training seed."""
-        use = replace(PREFERENCE[lesson], seed=seed)
-        steps = self._scale.training
-        return use if steps is None else replace(use, steps=steps)
-
-    def adapter(self, lesson: str, seed: int) -> tuple[Adapter | None, dict[str, Any]]:
-        """The adapter of a lesson, None for a LoRA; and what its training cost."""
-        if lesson in PREFERENCE:
-            use = self.preferred(lesson, seed)
-            return self.preference.adapter(use), self.preference.cost(use)
-        kept = LESSONS[lesson].kept.get(self.base)
-        if kept is not None and seed == 0:
-            return files.read(KEPT / kept), {"kept": kept}
-        flags = {**LESSONS[lesson].of(self.base), "seed": seed}
-        if self._scale.training is not None:
-            flags["steps"] = self._scale.training
-        name = f"{self.base}-{lesson}-{flags['steps']}-{seed}"
-        file, record = self._adapters / f"{name}.safetensors", self._adapters / f"{name}.json"
-        if not record.is_file():
-            self._adapters.mkdir(parents=True, exist_ok=True)
-            settings = training.settings(self.model.FAMILY, **flags)
-            start = time.process_time()
-            adapter = training.train(self.model, self.pairs, settings)
-            cost = {"steps": settings.steps, "seconds": time.process_time() - start}
-            batches = training.batches_of(self.pairs, settings)
-            first = [len(row) for step in range(20) for row in batches[step].candidates]
-            surveys = 2 if OBJECTIVES[settings.objective].SURVEY == "average" else 1
-            cost["predictions"] = surveys * round(sum(first) / 20 * settings.steps)
-            file.unlink(missing_ok=True)
-            files.write(file, adapter)
-            record.write_text(json.dumps(cost))
-        return files.read(file), json.loads(record.read_text())
-
-    def find(
-        self,
-        method: Method,
-        part: str,
-        scale: float,
-        seed: int | None,
-        beneath: float | None = None,
-    ) -> dict[str, Any]:
-        """A row: each prompt's verdicts, evaluations and processor seconds a picture, cost.
-
-        beneath: ordinary guidance, where the scale is another thing's.
-        """
-        scenes = self._scale.scenes(part)
-        adapter, cost, on = None, None, nullcontext()
-        if method.lesson is not None:
-            adapter, cost = self.adapter(method.lesson, seed or 0)
-        if method.lesson in PREFERENCE:
-            on = self.preference.on(self.preferred(method.lesson, seed or 0))
-        passes: Counter[str] = Counter()
-        if method.sampler in LED:
-            evaluations = SAMPLERS[ORDINARY][1]
-            sampler = partial(LED[method.sampler], scale=scale, passes=passes)
-        else:
-            sampler, evaluations = SAMPLERS[method.sampler]
-        settings = at(sampling(steps=self._scale.steps), scale if beneath is None else beneath)
-        prompts = [world.caption(scene) for scene in scenes]
-        with on:
-            start = time.process_time()
-            pictures = self.model.paint(
-                prompts, range(len(scenes)), adapter, settings, method.strength, sampler=sampler
-            )
-            seconds = (time.process_time() - start) / len(scenes)
-        judged = [verdict.as_dict() for verdict in verdicts(list(pictures), scenes)]
-        return {
-            "base": self.base,
-            "method": method.name,
-            "part": part,
-            "scale": scale,
-            "seed": seed,
-            "verdicts": {name: _bits([one[name] for one in judged]) for name in ATTRIBUTES},
-            "beneath": beneath,
-            "evaluations": evaluations * self._scale.steps,
-            "gradients": passes[GRADIENTS] / len(scenes),
-            "seconds": seconds,
-            "training": cost,
-        }
-
-
 def run(
     file: Path,
     scale: Scale,
@@ -226,14 +86,18 @@ def run(
     only: str | None = None,
     seeds: int = 1,
     minutes: float | None = None,
+    longer: bool = False,
 ) -> None:
-    """Does what the file does not hold yet, seed by seed, as far as `minutes` reach."""
+    """Does what the file does not hold yet, seed by seed, as far as `minutes` reach. longer: only
+    on longer prompts."""
     end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     found = Found(file)
     adapters = ADAPTERS if file == ROWS else file.parent / f"{file.stem}.adapters"
     for base in bases:
         bench = Bench(base, scale, adapters)
         for part, method, scale_of, seed in _wanted(base, found, only, seeds):
+            if longer and part not in length.KINDS:
+                continue
             own, beneath = scale_of(), None
             if method.beneath is not None:
                 beneath = found.best(base, named(method.beneath))
@@ -255,13 +119,14 @@ def _wanted(
     chosen = [method for method in methods(only) if base in method.bases]
     for seed in range(seeds):
         for method in chosen:
-            if method.lesson is None and seed > 0:
+            if not method.trained and seed > 0:
                 continue
             for value in method.scales if len(method.scales) > 1 else ():
                 yield "choosing", method, partial(float, value), None
-            own = None if method.lesson is None else seed
+            own = seed if method.trained else None
             yield "judged", method, partial(found.best, base, method), own
-
-
-def _bits(answers: Sequence[bool]) -> str:
-    return "".join("1" if answer else "0" for answer in answers)
+        for kind in length.KINDS if base in length.BASES else ():
+            for method in chosen:
+                if method.name in length.METHODS and (method.trained or seed == 0):
+                    own = seed if method.trained else None
+                    yield kind, method, partial(found.best, base, method), own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from ...evaluation.statistics.rates import NORMAL_95, wilson
 from .. import world
 from ..judge import ATTRIBUTES
 from ..sweep import grid
-from .methods import METHODS, ORDINARY, PLANNED
+from . import length
+from .methods import JOINED, METHODS, ORDINARY, PLUS
 
 PAGE = Path(__file__).resolve().parents[1] / "RIVALS.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
@@ -25,16 +26,16 @@ Answers = NDArray[np.float64]
 
 
 def tables(file: Path) -> str:
-    """Of every base that has rows: what was judged, by objects and words, how scales were chosen;
-    then what has not been run."""
+    """Of every base that has rows: what was judged, hybrids beside their parts, by objects and
+    words, on longer prompts, how scales were chosen."""
     rows = grid.read(file)
     parts = []
     for base, title in TITLES.items():
         own = [row for row in rows if row["base"] == base]
         if any(row["part"] == "judged" for row in own):
-            parts += [f"### {title}", _judged(own), _by_prompt(own), _choosing(own)]
-    waiting = "\n".join(f"- {name}: {reason}." for name, reason in PLANNED.items())
-    return "\n\n".join([*parts, "### Not run", waiting])
+            parts += [f"### {title}", _judged(own), _pairs(own), _by_prompt(own)]
+            parts += [*_longer(own), _choosing(own)]
+    return "\n\n".join(filter(None, parts))
 
 
 def show(file: Path, page: Path = PAGE) -> None:
@@ -45,12 +46,14 @@ def show(file: Path, page: Path = PAGE) -> None:
     page.write_text(f"{before}{BEGIN}\n\n{tables(file)}\n\n{END}{after}", encoding="utf-8")
 
 
-def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def _groups(
+    rows: Sequence[Mapping[str, Any]], part: str = "judged"
+) -> dict[str, list[Mapping[str, Any]]]:
     """The judged rows of each method, a training seed each, in the order of `METHODS`; where there
-    is one of more prompts, that one."""
+    is one of more prompts, that one. part: "judged", or a kind of longer prompts."""
     longest: dict[tuple[str, int | None], Mapping[str, Any]] = {}
     for row in rows:
-        if row["part"] == "judged":
+        if row["part"] == part:
             key = row["method"], row["seed"]
             longest[key] = max(longest.get(key, row), row, key=_prompts)
     groups = {
@@ -85,7 +88,7 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
             str(group[0]["evaluations"]),
             f"{gradients:.0f}" if (gradients := _mean(group, "gradients")) else "",
             f"{_mean(group, 'seconds'):.3f}",
-            _cost(group[0]["training"]),
+            "; ".join(filter(None, (_cost(group[0].get(of)) for of in ("training", "preference")))),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -146,6 +149,62 @@ def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
             cells.append(cell)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What was trained against what costs nothing; hybrids against the better of their parts and
+    the best of all single methods."""
+    groups = _groups(rows)
+    whole = max(_prompts(row) for group in groups.values() for row in group)
+    found = {name: _answers(group, "all") for name, group in groups.items()}
+    found = {name: answers for name, answers in found.items() if len(answers) == whole}
+    singles = {name: answers for name, answers in found.items() if JOINED not in name}
+    best = max(singles, key=lambda name: singles[name].mean())
+    lines = [
+        f"| paired | all right | over {PLUS} | better part | over it "
+        f"| over {best}, the best single |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, answers in found.items():
+        if groups[name][0]["seed"] is None:
+            continue
+        own = [part for part in name.split(JOINED) if part in singles and part != name]
+        part = max(own, key=lambda one: singles[one].mean(), default=None)
+        others = [PLUS, part, best if part else None]
+        over = [points(answers - found[one]) if one in found else "" for one in others]
+        cells = [name, f"{answers.mean():.1%}", over[0], part or "", *over[1:]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _longer(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """On longer prompts beside the short ones for the same scenes: shares right, the gains over
+    ordinary guidance at each length, and how much more is gained on the longer ones."""
+    by_kind = {kind: _groups(rows, kind) for kind in length.KINDS}
+    short = _groups(rows)
+    if not all(ORDINARY in groups for groups in (short, *by_kind.values())):
+        return
+    lines = [
+        f"| all right; gain over {ORDINARY} | prompts | the caption "
+        f"| {' | '.join(f'{kind} | gained more than there' for kind in by_kind)} |",
+        "|" + "---|" * (3 + 2 * len(by_kind)),
+    ]
+    for name in by_kind[next(iter(by_kind))]:
+        groups = [short.get(name), *(groups.get(name) for groups in by_kind.values())]
+        if None in groups:
+            continue
+        count = min(_prompts(row) for one in groups for row in one)
+        bare = [_answers(one[ORDINARY], "all")[:count] for one in (short, *by_kind.values())]
+        found = [_answers(one, "all")[:count] for one in groups]
+        gains = [one - under for one, under in zip(found, bare, strict=True)]
+        cells = [name, str(count)]
+        for answers, gain in zip(found, gains, strict=True):
+            told = "" if name == ORDINARY else f", {points(gain)}"
+            cells.append(f"{answers.mean():.1%}{told}")
+            if gain is not gains[0]:
+                cells.append("" if name == ORDINARY else points(gain - gains[0]))
+        lines.append(f"| {' | '.join(cells)} |")
+    yield "\n".join(lines)
 
 
 def _choosing(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -69,10 +69,11 @@ class Model(Short):
         strength: float = 1.0,
         weight: float = 1.0,
         weakened: bool = False,
+        beneath: Adapter | None = None,
     ) -> Tensor:
         """The velocity."""
         skipped = SKIPPED if weakened else None
-        return self._run(x, sigma, texts, adapter, bank, strength, weight, skipped)
+        return self._run(x, sigma, texts, adapter, bank, beneath, strength, weight, skipped)
 
     def maps(
         self,
@@ -82,11 +83,12 @@ class Model(Short):
         adapter: Adapter | None = None,
         strength: float = 1.0,
         weight: float = 1.0,
+        beneath: Adapter | None = None,
     ) -> Tensor:
-        """(B, 4, 4, PLACES + 1) float32, differentiable: how much of its attention each patch
+        """(B, 4, 4, R) float32, differentiable: how much of its attention each patch
         gives to each row of the text, over heads and blocks."""
         found: list[Tensor] = []
-        self._run(x, sigma, texts, adapter, None, strength, weight, None, found)
+        self._run(x, sigma, texts, adapter, None, beneath, strength, weight, None, found)
         side = x.shape[-1] // network.PATCH
         return torch.stack(found).mean(0).unflatten(1, (-1, side))
 
@@ -97,16 +99,17 @@ class Model(Short):
         texts: tuple[Tensor, Tensor],
         adapter: Adapter | None,
         bank: Tensor | None,
+        beneath: Adapter | None,
         *how: Any,
     ) -> Tensor:
         timestep = torch.full((len(x),), sigma * LEVELS)
-        tokens = {}
-        if adapter is not None:
-            banks = torch.zeros(len(x), dtype=torch.int64) if bank is None else bank
-            rows = soft_tokens(adapter, timestep, banks)
-            tokens = {int(name): rows[:, row] for row, name in enumerate(adapter.layers)}
+        banks = torch.zeros(len(x), dtype=torch.int64) if bank is None else bank
+        tokens = {} if adapter is None else _by_block(adapter, timestep, banks)
+        further = {}
+        if beneath is not None:
+            further["beneath"] = _by_block(beneath, timestep, torch.zeros_like(banks))
         with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):
-            out = self.VELOCITY(self.network, x, timestep, *texts, tokens, *how)
+            out = self.VELOCITY(self.network, x, timestep, *texts, tokens, *how, **further)
         return out.float()
 
     def signal(self, sigma: float) -> float:
@@ -120,3 +123,9 @@ class Model(Short):
     def noised(self, latents: Tensor, noise: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """On the straight line between the two; the velocity along it."""
         return torch.lerp(latents, noise.expand_as(latents), sigma), noise - latents
+
+
+def _by_block(adapter: Adapter, timestep: Tensor, banks: Tensor) -> dict[int, Tensor]:
+    """Each block's soft tokens, (B, K, W)."""
+    rows = soft_tokens(adapter, timestep, banks)
+    return {int(name): rows[:, row] for row, name in enumerate(adapter.layers)}

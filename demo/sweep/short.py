@@ -61,12 +61,14 @@ class Short(ABC):
         strength: float = 1.0,
         weight: float = 1.0,
         weakened: bool = False,
+        beneath: Adapter | None = None,
     ) -> Tensor:
         """The noise or the velocity, (B, C, 8, 8) float32; `texts` as `prompts.encode` gives them.
 
         bank: (B,), which of the adapter's banks each sample gets; None for psi+. weight: how often
         a soft token counts in attention. weakened: by the worse half of perturbed-attention or
-        skip-layer guidance, whichever the architecture has.
+        skip-layer guidance, whichever the architecture has. beneath: an adapter that an earlier
+        Apply node put there, in full.
         """
 
     @abstractmethod
@@ -106,18 +108,21 @@ class Short(ABC):
         strength: float = 1.0,
         strength_as: str = "blend",
         sampler: Sampler | None = None,
+        beneath: Adapter | None = None,
     ) -> NDArray[np.uint8]:
         """As `evaluate.paint`, with the simple scheduler: (N, 64, 64, 3).
 
         strength, strength_as: the Apply node's. sampler: Euler with ordinary guidance unless given.
+        beneath: as `predict` takes it.
         """
         settings, sampler = settings or sampling(), sampler or euler
-        how = {"weight" if strength_as == "attention" else "strength": strength}
+        how: dict[str, Any] = {"weight" if strength_as == "attention" else "strength": strength}
+        told = {"adapter": adapter, "beneath": beneath, **how}
         painted = []
         for at in range(0, len(prompts), BATCH):
             part = slice(at, at + BATCH)
             x = self._begin(seeds[part], settings)
-            painted.append(sampler(self, x, prompts[part], settings, {"adapter": adapter, **how}))
+            painted.append(sampler(self, x, prompts[part], settings, told))
         return np.concatenate([self.pictures(x) for x in painted])
 
     def pictures(self, x: Tensor) -> NDArray[np.uint8]:

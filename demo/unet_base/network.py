@@ -136,11 +136,12 @@ class FeedForward(nn.Module):
 class Text:
     """A batch's prompts, and soft tokens beside them.
 
-    rows (U, 768): each different token at its place once. index (B, PLACES + 1): the prompts as
-    rows, the last of each standing for all LENGTH - PLACES padding tokens. tokens (B or 1, K, 768)
+    rows (U, 768): each different token at its place once. index (B, R): the prompts as rows, the
+    last of each standing for all padding. tokens (B or 1, K, 768)
     come after the first, in `blocks` ("input.1" and so on; None for all), each counting `weight`
     times. strength: an attention gives plain + strength * (with tokens - plain). perturbed: blocks
-    whose self-attention sees each place alone, as perturbed-attention guidance has it.
+    whose self-attention sees each place alone, as perturbed-attention guidance has it. beneath:
+    tokens that an earlier adapter put there in full, and the blocks it acts in.
     """
 
     def __init__(
@@ -152,52 +153,74 @@ class Text:
         strength: float = 1.0,
         weight: float = 1.0,
         perturbed: Collection[str] = (),
+        beneath: tuple[Tensor, Collection[str] | None] | None = None,
     ) -> None:
         self.perturbed = perturbed
         self._rows, self._index, self._tokens, self._blocks = rows, index, tokens, blocks
-        self._strength, self._bias = strength, torch.zeros(index.shape[1])
-        self._bias[clip.PLACES] = math.log(clip.LENGTH - clip.PLACES)
-        if tokens is not None:
-            counted = self._bias.new_full((tokens.shape[1],), math.log(weight))
-            self._longer_bias = torch.cat((self._bias[:1], counted, self._bias[1:]))
+        self._strength, self._weight, self._beneath = strength, weight, beneath
+        self._bias = clip.bias_of(index.shape[1])
 
     def attended(self, attention: Attention, x: Tensor, block: str) -> Tensor:
         """What a block's attention to this text gives; x and the result (B, N, C)."""
         layers = (attention.to_k, attention.to_v)
-        plain = [self._plain(to) for to in layers]
+        plain = [self._plain(to, block) for to in layers]
+        bias = self._plain_bias(block)
         if not self._acts(block):
-            return attention(x, *plain, self._bias)
-        longer = [self._longer(one, to) for one, to in zip(plain, layers, strict=True)]
-        with_tokens = attention(x, *longer, self._longer_bias)
+            return attention(x, *plain, bias)
+        longer = [_longer(one, to(self._tokens)) for one, to in zip(plain, layers, strict=True)]
+        with_tokens = attention(x, *longer, _counted(bias, self._tokens, self._weight))
         if self._strength == 1.0:
             return with_tokens
-        without = attention(x, *plain, self._bias)
+        without = attention(x, *plain, bias)
         return without + self._strength * (with_tokens - without)
 
     def shares(self, attention: Attention, x: Tensor, block: str) -> Tensor:
-        """(B, N, PLACES + 1): how much of its attention each place gives to each row of the text,
+        """(B, N, R): how much of its attention each place gives to each row of the text,
         the mean over heads. Soft tokens take their share, as strongly as they act."""
-        keys = self._plain(attention.to_k)
+        keys, bias = self._plain(attention.to_k, block), self._plain_bias(block)
+        length = len(self._bias)
+        found = _words(attention.shares(x, keys, bias).mean(1), length)
         if not self._acts(block):
-            return attention.shares(x, keys, self._bias).mean(1)
-        longer = self._longer(keys, attention.to_k)
-        found = attention.shares(x, longer, self._longer_bias).mean(1)
-        found = torch.cat((found[..., :1], found[..., 1 + self._tokens.shape[1] :]), dim=-1)
-        if self._strength == 1.0:
             return found
-        return torch.lerp(attention.shares(x, keys, self._bias).mean(1), found, self._strength)
+        longer = _longer(keys, attention.to_k(self._tokens))
+        counted = _counted(bias, self._tokens, self._weight)
+        with_tokens = _words(attention.shares(x, longer, counted).mean(1), length)
+        return with_tokens if self._strength == 1.0 else found.lerp(with_tokens, self._strength)
 
     def _acts(self, block: str) -> bool:
         return self._tokens is not None and (self._blocks is None or block in self._blocks)
 
-    def _plain(self, to: nn.Module) -> Tensor:
-        """Keys or values of the prompts."""
-        return to(self._rows)[self._index]
+    def _plain(self, to: nn.Module, block: str) -> Tensor:
+        """Keys or values of the prompts, with what lies beneath."""
+        plain, beneath = to(self._rows)[self._index], self._beneath_in(block)
+        return plain if beneath is None else _longer(plain, to(beneath))
 
-    def _longer(self, plain: Tensor, to: nn.Module) -> Tensor:
-        """The same with the soft tokens'."""
-        tokens = to(self._tokens).expand(len(plain), -1, -1)
-        return torch.cat((plain[:, :1], tokens, plain[:, 1:]), dim=1)
+    def _plain_bias(self, block: str) -> Tensor:
+        beneath = self._beneath_in(block)
+        return self._bias if beneath is None else _counted(self._bias, beneath, 1.0)
+
+    def _beneath_in(self, block: str) -> Tensor | None:
+        if self._beneath is None:
+            return None
+        tokens, blocks = self._beneath
+        return tokens if blocks is None or block in blocks else None
+
+
+def _longer(plain: Tensor, tokens: Tensor) -> Tensor:
+    """Keys or values with the soft tokens' after the first."""
+    tokens = tokens.expand(len(plain), -1, -1)
+    return torch.cat((plain[:, :1], tokens, plain[:, 1:]), dim=1)
+
+
+def _counted(bias: Tensor, tokens: Tensor, weight: float) -> Tensor:
+    """The bias with that of soft tokens after the first, each counting `weight` times."""
+    counted = bias.new_full((tokens.shape[1],), math.log(weight))
+    return torch.cat((bias[:1], counted, bias[1:]))
+
+
+def _words(shares: Tensor, length: int) -> Tensor:
+    """What the words have of (..., M), without the soft tokens after the first."""
+    return torch.cat((shares[..., :1], shares[..., shares.shape[-1] - length + 1 :]), dim=-1)
 
 
 class TransformerBlock(nn.Module):

@@ -82,12 +82,15 @@ class Unet(Short):
         strength: float = 1.0,
         weight: float = 1.0,
         weakened: bool = False,
+        beneath: Adapter | None = None,
     ) -> Tensor:
         """The noise."""
         timestep = self._timestep(x, sigma)
         perturbed = PERTURBED if weakened else ()
         given = self._given(texts, timestep, adapter, bank)
-        return self._run(x, sigma, timestep, network.Text(*given, strength, weight, perturbed))
+        under = None if beneath is None else _tokens_of(beneath, timestep, None)
+        text = network.Text(*given, strength, weight, perturbed, under)
+        return self._run(x, sigma, timestep, text)
 
     def maps(
         self,
@@ -97,16 +100,19 @@ class Unet(Short):
         adapter: Adapter | None = None,
         strength: float = 1.0,
         weight: float = 1.0,
+        beneath: Adapter | None = None,
     ) -> Tensor:
         """(B, 8, 8, LENGTH) float32, differentiable: how much of its attention each place gives to
         each row of the text, over the heads of the network's largest attentions."""
         timestep = self._timestep(x, sigma)
-        text = Looked(*self._given(texts, timestep, adapter, None), strength, weight)
+        under = None if beneath is None else _tokens_of(beneath, timestep, None)
+        given = self._given(texts, timestep, adapter, None)
+        text = Looked(*given, strength, weight, (), under)
         self._run(x, sigma, timestep, text)
         short = torch.stack(text.maps).mean(0).unflatten(1, tuple(x.shape[-2:]))
-        padding = train.clip.LENGTH - train.clip.PLACES
-        last = short[..., train.clip.PLACES :] / padding
-        return torch.cat((short[..., : train.clip.PLACES], last.expand(-1, -1, -1, padding)), -1)
+        padding = train.clip.LENGTH - short.shape[-1] + 1
+        last = short[..., -1:] / padding
+        return torch.cat((short[..., :-1], last.expand(-1, -1, -1, padding)), -1)
 
     def _timestep(self, x: Tensor, sigma: float) -> Tensor:
         return torch.full((len(x),), float((self.sigmas - sigma).abs().argmin()))
@@ -119,12 +125,8 @@ class Unet(Short):
         bank: Tensor | None,
     ) -> tuple[Any, ...]:
         """The text's rows, its index, soft tokens, and their blocks."""
-        tokens = blocks = None
-        if adapter is not None:
-            one = (timestep[:1], 0) if bank is None else (timestep, bank)
-            tokens = soft_tokens(adapter, *one)[:, 0]
-            blocks = frozenset(choose_layers(parse_layers(",".join(adapter.layers)), BLOCKS))
-        return *texts, tokens, blocks
+        given = (None, None) if adapter is None else _tokens_of(adapter, timestep, bank)
+        return *texts, *given
 
     def _run(self, x: Tensor, sigma: float, timestep: Tensor, text: network.Text) -> Tensor:
         scaled = x * (1 + sigma**2) ** -0.5
@@ -144,6 +146,15 @@ class Unet(Short):
         """The noise on top; the noise itself."""
         noise = noise.expand_as(latents)
         return latents + sigma * noise, noise
+
+
+def _tokens_of(
+    adapter: Adapter, timestep: Tensor, bank: Tensor | None
+) -> tuple[Tensor, frozenset[str]]:
+    """An adapter's soft tokens, (B or 1, K, 768), and the blocks it acts in."""
+    one = (timestep[:1], 0) if bank is None else (timestep, bank)
+    blocks = choose_layers(parse_layers(",".join(adapter.layers)), BLOCKS)
+    return soft_tokens(adapter, *one)[:, 0], frozenset(blocks)
 
 
 BLOCKS = ("input.1", "input.3", "middle.0", "output.1", "output.2")

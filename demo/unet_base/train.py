@@ -60,11 +60,11 @@ class Prompts:
         return cls(prompts.vocabulary, prompts.tokens, prompts.places)
 
     def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Rows (U, 768) and index (B, PLACES + 1)."""
-        ids = torch.tensor([self.vocabulary.ids(text) for text in texts])
-        places = torch.arange(clip.PLACES + 1)
-        one, index = torch.unique(ids * (clip.PLACES + 1) + places, return_inverse=True)
-        word, place = one // (clip.PLACES + 1), one % (clip.PLACES + 1)
+        """Rows (U, 768) and index (B, R), as `Vocabulary.ids` has them."""
+        ids = self.vocabulary.ids(texts)
+        count = ids.shape[1]
+        one, index = torch.unique(ids * count + torch.arange(count), return_inverse=True)
+        word, place = one // count, one % count
         return F.layer_norm(self.tokens[word] + self.places[place], (clip.WIDTH,)), index
 
     def first(self) -> Tensor:

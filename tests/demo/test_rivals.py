@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.rivals import run, table
+from comfyui_softrepa.demo.rivals import bench, length, run, table
 from comfyui_softrepa.demo.rivals.attention import LED
 from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
@@ -20,21 +20,20 @@ from comfyui_softrepa.softrepa import files
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
     """With one method that chooses its scale, and one with an adapter that takes that choice."""
     file = tmp_path / "rows.jsonl"
-    run.run(file, run.SHORT, ["sd3"], "SoftREPA, recommended")
+    run.run(file, bench.SHORT, ["sd3"], "SoftREPA, recommended")
     whole = grid.read(file)
     told = [(row["part"], row["method"], row["scale"]) for row in whole]
     scales = next(method for method in METHODS if method.name == "CFG").scales
     assert told[: len(scales)] == [("choosing", "CFG", scale) for scale in scales]
-    best = whole[len(scales)]["scale"]
+    best, names = whole[len(scales)]["scale"], ("CFG", "SoftREPA, recommended")
     assert told[len(scales) :] == [
-        ("judged", "CFG", best),
-        ("judged", "SoftREPA, recommended", best),
+        *((part, name, best) for part in ("judged", *length.KINDS) for name in names)
     ]
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:3]))
-    run.run(file, run.SHORT, ["sd3"], "SoftREPA, recommended", minutes=0)
+    run.run(file, bench.SHORT, ["sd3"], "SoftREPA, recommended", minutes=0)
     assert file.read_text() == "".join(lines[:3])
-    run.run(file, run.SHORT, ["sd3"], "SoftREPA, recommended")
+    run.run(file, bench.SHORT, ["sd3"], "SoftREPA, recommended")
     again = [{**row, "seconds": 0} for row in grid.read(file)]
     assert again == [{**row, "seconds": 0} for row in whole]
     page = table.tables(file)
@@ -50,7 +49,7 @@ def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.Monke
         return predict(self, x, *arguments, **named)
 
     monkeypatch.setattr(Model, "predict", counted)
-    bench = run.Bench("sd3", run.SHORT, tmp_path)
+    sd3 = bench.Bench("sd3", bench.SHORT, tmp_path)
     looked, maps = [], Model.maps
 
     def looking(self: Model, x: object, *arguments: object, **named: object) -> object:
@@ -59,11 +58,11 @@ def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Model, "maps", looking)
     for method in METHODS:
-        if method.lesson is None and "sd3" in method.bases:
+        if not method.trained and "sd3" in method.bases:
             seen.clear(), looked.clear()
-            row = bench.find(method, "judged", 2.0, None)
-            assert sum(seen) == row["evaluations"] * run.SHORT.judged
-            assert sum(looked) == row["gradients"] * run.SHORT.judged
+            row = sd3.find(method, "judged", 2.0, None)
+            assert sum(seen) == row["evaluations"] * bench.SHORT.judged
+            assert sum(looked) == row["gradients"] * bench.SHORT.judged
             assert bool(looked) == (method.sampler == "FOCUS")
     assert {method.sampler for method in METHODS} == {*SAMPLERS, *LED}
 
@@ -71,35 +70,38 @@ def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_leads_chooses_its_scale_above_the_best_guidance(tmp_path: Path):
     """And where that guidance has changed, chooses anew. DPO's training and its cost are there."""
     file = tmp_path / "rows.jsonl"
-    run.run(file, run.SHORT, ["sd3"], "FOCUS")
+    run.run(file, bench.SHORT, ["sd3"], "FOCUS")
     rows = [row for row in grid.read(file) if "FOCUS" in row["method"]]
     best = run.Found(file).best("sd3", run.named("CFG"))
     focus = run.named("FOCUS")
     assert [row["scale"] for row in rows if row["part"] == "choosing"] == list(focus.scales)
     assert {row["method"] for row in rows} == {"FOCUS", "SoftREPA, demo + FOCUS"}
     assert {row["beneath"] for row in rows} == {best}
-    assert all(row["gradients"] == run.SHORT.steps for row in rows)
+    assert all(row["gradients"] == bench.SHORT.steps for row in rows)
     changed = file.read_text().replace(f'"beneath": {best}', '"beneath": 99.0')
     file.write_text(changed)
     assert run.Found(file).best("sd3", focus) is None
     assert f"CFG {best:g}" not in table.tables(file) and "CFG 99" in table.tables(file)
 
 
-def test_preference_is_trained_by_its_own_code(tmp_path: Path):
-    """Tokens and a LoRA on the same pairs."""
-    bench = run.Bench("sd3", replace(run.SHORT, judged=2), tmp_path)
+@pytest.mark.parametrize("base", run.bases())
+def test_preference_is_trained_by_its_own_code(tmp_path: Path, base: str):
+    """Tokens and a LoRA on the same pairs; beneath another adapter both act."""
+    made = bench.Bench(base, replace(bench.SHORT, judged=2, steps=1), tmp_path)
     for name in ("DPO tokens", "DPO LoRA"):
-        row = bench.find(run.named(name), "judged", 4.0, 0)
+        row = made.find(run.named(name), "judged", 4.0, 0)
         wanted = {"steps": 2, "predictions": 64, "painted": 64}
-        assert row["training"].items() >= wanted.items()
-        names = [name for name, _ in bench.model.network.named_modules()]
+        assert row["preference"].items() >= wanted.items() and row["training"] is None
+        both = made.find(run.named(f"AGSM + {name}"), "judged", 4.0, 0)
+        assert both["preference"] == row["preference"] and both["training"]["steps"] == 2
+        names = [name for name, _ in made.model.network.named_modules()]
         assert not any("parametrizations" in name for name in names)
-    assert len(list((tmp_path / "preference").glob("*.safetensors"))) == 2
+    assert len(list((tmp_path / "preference").rglob("*.safetensors"))) == 2
 
 
 def test_what_judges_chose_nothing_and_taught_nothing():
-    judged = {world.caption(scene) for scene in run.WHOLE.scenes("judged")}
-    chose = {world.caption(scene) for scene in run.WHOLE.scenes("choosing")}
+    judged = {world.caption(scene) for scene in bench.WHOLE.scenes("judged")}
+    chose = {world.caption(scene) for scene in bench.WHOLE.scenes("choosing")}
     taught = {world.caption(scene) for scene in grid.training_scenes()}
     assert len(judged) >= 500 and not judged & (chose | taught)
 
@@ -122,7 +124,7 @@ def test_the_u_nets_adapters_are_the_papers():
 def test_kept_adapters_are_of_their_lesson():
     for lesson in LESSONS.values():
         for base, name in lesson.kept.items():
-            told = files.read(run.KEPT / name).metadata
+            told = files.read(bench.KEPT / name).metadata
             flags = lesson.of(base)
             assert told["softrepa.objective"] == flags["objective"]
             assert int(told["softrepa.steps"]) == flags["steps"]

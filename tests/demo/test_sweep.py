@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,16 +43,34 @@ def test_it_paints_what_the_nodes_paint(
     assert np.abs(plain - expected).max() > 20
 
 
-@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("PAG or SLG", 0.5)])
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_two_adapters_act_as_two_nodes(base: evaluate.Base, model: Model, strength: float):
+    size = {"blocks": 3, "width": training.WIDTH, "offset_width": training.WIDTH}
+    under, over = (random_adapter(seed=seed, **size) for seed in (1, 2))
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    patched = base.model
+    for adapter, strong in ((under, 1.0), (over, strength)):
+        application = injection.make_application(base.model.model, adapter, strong)
+        patched = injection.apply(patched, application)
+    expected = evaluate.paint(base, prompts, [1, 2], SAMPLING, patched).astype(int)
+    painted = model.paint(prompts, [1, 2], over, SAMPLING, strength, beneath=under).astype(int)
+    assert np.abs(painted - expected).max() <= 2
+    for one in (under, over):
+        assert np.abs(model.paint(prompts, [1, 2], one, SAMPLING).astype(int) - expected).max() > 10
+
+
+@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("SLG", 0.5)])
 def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Model, sampler: str, scale: float):
     from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
 
     prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
-    settings = guidance.at(SAMPLING, scale)
-    painted = model.paint(prompts, [1, 2], settings=settings, sampler=guidance.SAMPLERS[sampler][0])
+    settings, led = guidance.at(SAMPLING, scale), guidance.SAMPLERS["CFG++"][0]
+    if sampler != "CFG++":
+        settings, led = SAMPLING, partial(guidance.weakened, scale=scale, passes=Counter())
+    painted = model.paint(prompts, [1, 2], settings=settings, sampler=led)
     patched, told = base.model, replace(settings, sampler="euler_cfg_pp")
     if sampler != "CFG++":
-        told = guidance.at(SAMPLING, guidance.WEAKENED_GUIDANCE)
+        told = SAMPLING
         node = SkipLayerGuidanceSD3.execute(base.model, str(SKIPPED), scale, 0.0, 1.0)
         (patched,) = node.args
     expected = evaluate.paint(base, prompts, [1, 2], told, patched).astype(int)

@@ -84,17 +84,19 @@ def test_among_zeros_it_computes_the_same(base: evaluate.Base, model: Unet):
     assert float((short - other).abs().max()) > 0.01
 
 
-@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("PAG or SLG", 2.0)])
+@pytest.mark.parametrize(("sampler", "scale"), [("CFG++", 1.5), ("PAG", 2.0)])
 def test_other_guidance_is_comfyuis(base: evaluate.Base, model: Unet, sampler: str, scale: float):
     from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 
     prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
-    settings = guidance.at(SAMPLING, scale)
-    painted = model.paint(prompts, [1, 2], settings=settings, sampler=SAMPLERS[sampler][0])
+    settings, led = guidance.at(SAMPLING, scale), SAMPLERS["CFG++"][0]
+    if sampler != "CFG++":
+        settings, led = SAMPLING, partial(guidance.weakened, scale=scale, passes=Counter())
+    painted = model.paint(prompts, [1, 2], settings=settings, sampler=led)
     patched, told = base.model, replace(settings, sampler="euler_cfg_pp")
     if sampler != "CFG++":
         (patched,) = PerturbedAttentionGuidance.execute(base.model, scale).args
-        told = guidance.at(SAMPLING, guidance.WEAKENED_GUIDANCE)
+        told = SAMPLING
     expected = evaluate.paint(base, prompts, [1, 2], told, patched).astype(int)
     plain = model.paint(prompts, [1, 2], settings=SAMPLING).astype(int)
     assert np.abs(painted.astype(int) - expected).max() <= 2
@@ -139,10 +141,10 @@ def test_attend_and_excite_is_the_nodes(
 
 
 def adapted(
-    base: evaluate.Base, strength: float, strength_as: str = "blend"
+    base: evaluate.Base, strength: float, strength_as: str = "blend", seed: int = 1
 ) -> tuple[Adapter, Any]:
     """Tokens after BOS in the down and up blocks, and the base's model with them."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     adapter = Adapter(
         tokens=torch.randn((1, 1, 4, clip.WIDTH), generator=generator),
         offsets=torch.randn((1, 100, 1, clip.WIDTH), generator=generator),
@@ -169,6 +171,21 @@ def test_it_paints_what_the_nodes_paint(
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
     assert np.abs(painted.astype(int) - expected).max() <= 2
     assert np.abs(plain - expected).max() > 20
+
+
+def test_two_adapters_act_as_two_nodes(base: evaluate.Base, model: Unet):
+    under, _ = adapted(base, 1.0, seed=2)
+    over, _ = adapted(base, 0.5)
+    patched = base.model
+    for adapter, strength in ((under, 1.0), (over, 0.5)):
+        application = injection.make_application(base.model.model, adapter, strength)
+        patched = injection.apply(patched, application)
+    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    expected = evaluate.paint(base, prompts, [1, 2], SAMPLING, patched).astype(int)
+    painted = model.paint(prompts, [1, 2], over, SAMPLING, 0.5, beneath=under).astype(int)
+    assert np.abs(painted - expected).max() <= 2
+    for one in (under, over):
+        assert np.abs(model.paint(prompts, [1, 2], one, SAMPLING).astype(int) - expected).max() > 10
 
 
 @pytest.mark.parametrize("objective", ["softrepa", "agsm"])

@@ -12,14 +12,14 @@ from ....training.cache.progress import progress
 from ....training.objectives import DPO, Row, mean_squared_error
 from ....training.settings.values import Settings
 from ....training.step.batches import Batch, Batches
-from ...sweep.model import LEVELS, Model
+from ...sweep.short import LEVELS, Short
 from ...sweep.training import settings, start_of
 from .lora import Lora
 from .pairs import Compared
 
 
 class Predict(Protocol):
-    """The velocity of the bare model, or with what is trained."""
+    """What the bare model predicts, or with what is trained."""
 
     def __call__(
         self, noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool
@@ -30,17 +30,23 @@ FLAGS: dict[str, Any] = {
     "objective": "dpo",
     "batch_size": 8,
     "tokens": 8,
-    "layers": "0,1,2",
-    "time_offsets": False,
     "learning_rate": 1e-3,
 }
-"""The sweep's, where they apply."""
+"""The other adapters', where they apply."""
+LAYERS = {"mmdit": "0,1,2", "unet": "input"}
+"""By the base's architecture."""
 
 
-def train(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> Adapter:
+def flags_of(model: Short, beta: float, steps: int, seed: int) -> Settings:
+    """A training's settings, with the trainer's defaults for the base's family."""
+    layers = LAYERS[model.ARCHITECTURE]
+    return settings(model.FAMILY, **FLAGS, layers=layers, beta=beta, steps=steps, seed=seed)
+
+
+def train(model: Short, pairs: Compared, beta: float, steps: int, seed: int) -> Adapter:
     """The adapter after so many steps."""
-    chosen = settings(**FLAGS, beta=beta, steps=steps, seed=seed)
-    live = start_of(chosen).copy("cpu", trainable=True)
+    chosen = flags_of(model, beta, steps, seed)
+    live = start_of(chosen, model).copy("cpu", trainable=True)
 
     def predict(noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool) -> Tensor:
         return model.predict(noisy, sigma, texts, None if bare else live.adapter)
@@ -49,9 +55,9 @@ def train(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> 
     return live.copy("cpu", trainable=False).adapter
 
 
-def train_lora(model: Model, pairs: Compared, beta: float, steps: int, seed: int) -> Lora:
+def train_lora(model: Short, pairs: Compared, beta: float, steps: int, seed: int) -> Lora:
     """The LoRA after so many steps, on the same batches."""
-    chosen = settings(**FLAGS, beta=beta, steps=steps, seed=seed)
+    chosen = flags_of(model, beta, steps, seed)
     lora = Lora.new(model, seed)
 
     def predict(noisy: Tensor, sigma: float, texts: tuple[Tensor, Tensor], bare: bool) -> Tensor:
@@ -64,7 +70,7 @@ def train_lora(model: Model, pairs: Compared, beta: float, steps: int, seed: int
 
 
 def _learn(
-    model: Model,
+    model: Short,
     pairs: Compared,
     chosen: Settings,
     parameters: list[Tensor],
@@ -90,17 +96,14 @@ def _learn(
 
 
 def loss_of(
-    model: Model, objective: DPO, batch: Batch, pairs: Compared, predict: Predict
+    model: Short, objective: DPO, batch: Batch, pairs: Compared, predict: Predict
 ) -> Tensor:
     """The batch's loss, (), with the graph to what is trained."""
     rows = len(batch.images)
     names = [batch.captions[row[0]] for row in batch.candidates]
     sigma = float(model.sigmas[batch.timestep])
     latents = torch.stack([pairs.latent(at) for at in (*batch.images, *batch.worse)])
-    noisy, target = (
-        torch.lerp(latents, batch.noise.expand_as(latents), sigma),
-        batch.noise - latents,
-    )
+    noisy, target = model.noised(latents, batch.noise, sigma)
     texts = model.prompts.encode([*names, *names])
     with torch.no_grad():
         bare = predict(noisy, sigma, texts, bare=True)

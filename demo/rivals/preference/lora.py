@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ....training.settings.randomness import torch_generator
-from ...sweep.model import Model
+from ...sweep.short import Short
 
 RANK = 4
+ATTENTION = ("attn.qkv", "attn.proj", "to_q", "to_k", "to_v", "to_out.0")
+"""How the names of an attention's layers end, the SD3 base's and the U-Net's."""
 
 
 class LowRank(nn.Module):
@@ -40,13 +42,13 @@ class Lora:
         self.layers = layers
 
     @classmethod
-    def new(cls, model: Model, seed: int, rank: int = RANK) -> Lora:
+    def new(cls, model: Short, seed: int, rank: int = RANK) -> Lora:
         generator = torch_generator(seed, "lora")
         chosen = _attention(model)
         return cls({name: LowRank(one.weight, rank, generator) for name, one in chosen.items()})
 
     @classmethod
-    def of(cls, model: Model, state: dict[str, Tensor]) -> Lora:
+    def of(cls, model: Short, state: dict[str, Tensor]) -> Lora:
         """From what `state` gave."""
         made = cls.new(model, 0)
         for name, layer in made.layers.items():
@@ -71,7 +73,7 @@ class Lora:
             layer.scale = scale
 
     @contextmanager
-    def on(self, model: Model, scale: float = 1.0) -> Iterator[None]:
+    def on(self, model: Short, scale: float = 1.0) -> Iterator[None]:
         """Acts on the model within the block, and leaves it as it was."""
         self.scaled(scale)
         chosen = _attention(model)
@@ -84,9 +86,7 @@ class Lora:
                 parametrize.remove_parametrizations(one, "weight", leave_parametrized=False)
 
 
-def _attention(model: Model) -> dict[str, nn.Module]:
+def _attention(model: Short) -> dict[str, nn.Module]:
     return {
-        name: module
-        for name, module in model.network.joint_blocks.named_modules()
-        if name.endswith(("attn.qkv", "attn.proj"))
+        name: module for name, module in model.network.named_modules() if name.endswith(ATTENTION)
     }

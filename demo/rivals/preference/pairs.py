@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ... import world
-from ...evaluate import verdicts
+from ...evaluate import sampling, verdicts
 from ...judge import Verdict
-from ...sweep.model import Model
+from ...sweep.short import Short
 from ...sweep.training import Pairs
 
 PROMPTS, SEEDS = 240, 4
 _SEED = 11
 _FIRST_SEED = 100_000
 """No prompt of a measurement is painted with such a seed."""
+GUIDANCE = {"mmdit": 4.0, "unet": 8.0}
+"""At which each base is best."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Compared(Pairs):
             Path(f"{stem}.txt").write_text(self.texts[at] + "\n", encoding="utf-8")
 
 
-def painted(model: Model, prompts: int = PROMPTS, seeds: int = SEEDS) -> Compared:
+def painted(model: Short, prompts: int = PROMPTS, seeds: int = SEEDS) -> Compared:
     """So many different scenes of the training part, each painted with so many seeds; those whose
     pictures are all equally right tell nothing and are left out."""
     rng = np.random.default_rng(_SEED)
@@ -55,7 +57,8 @@ def painted(model: Model, prompts: int = PROMPTS, seeds: int = SEEDS) -> Compare
         scenes.setdefault(world.caption(scene), scene)
     repeated = [name for name in scenes for _ in range(seeds)]
     numbers = range(_FIRST_SEED, _FIRST_SEED + len(repeated))
-    pictures = model.paint(repeated, numbers)
+    settings = sampling(GUIDANCE[model.ARCHITECTURE])
+    pictures = model.paint(repeated, numbers, settings=settings)
     found = verdicts(list(pictures), [scenes[name] for name in repeated])
     better, worse, texts = [], [], []
     for at, name in enumerate(scenes):
@@ -68,7 +71,7 @@ def painted(model: Model, prompts: int = PROMPTS, seeds: int = SEEDS) -> Compare
     return _encoded(model, [*texts, *texts], pictures[[*better, *worse]])
 
 
-def kept(model: Model, file: Path, prompts: int = PROMPTS) -> Compared:
+def kept(model: Short, file: Path, prompts: int = PROMPTS) -> Compared:
     """The same from a file (.npz), which is made where it is not there."""
     if file.is_file():
         with np.load(file) as found:
@@ -81,7 +84,7 @@ def kept(model: Model, file: Path, prompts: int = PROMPTS) -> Compared:
     return made
 
 
-def _encoded(model: Model, texts: Sequence[str], pictures: NDArray[np.uint8]) -> Compared:
+def _encoded(model: Short, texts: Sequence[str], pictures: NDArray[np.uint8]) -> Compared:
     pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         return Compared(model.autoencoder["encoder"](pixels).clone(), texts, pictures)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,28 +19,31 @@ from ....evaluation.statistics.rates import paired
 from ....host.pack import ROOT
 from ....softrepa import files
 from ....softrepa.adapter import Adapter
-from ....softrepa.blend import concatenate
 from ... import world
 from ...evaluate import verdicts
 from ...judge import ATTRIBUTES
+from ...sweep import grid
 from ...sweep.model import Model
+from ...sweep.short import Short
 from ...table import gain
 from . import pairs
 from .lesson import FLAGS, train, train_lora
 from .lora import Lora
 
 RESULTS = Path(__file__).with_name("results.jsonl")
+ROWS = Path(__file__).parents[1] / "rows.jsonl"
 SECTION = "preference"
 KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
 ADAPTERS = ROOT / "build" / "preference"
 """Where pairs and trained adapters are kept between runs."""
 PROMPTS = 500
+GUIDANCE = pairs.GUIDANCE["mmdit"]
 
 
 @dataclass(frozen=True)
 class Use:
-    """One way to paint. method: bare, softrepa (the kept adapter), dpo, or both: the tokens of
-    softrepa and dpo side by side; lora: one trained by dpo. seed: of dpo's training."""
+    """One way to paint. method: bare, softrepa (the kept adapter), dpo, or lora, one trained by
+    dpo. seed: of dpo's training."""
 
     method: str
     strength: float = 1.0
@@ -56,10 +60,19 @@ def uses() -> Iterator[Use]:
         for strength in (1.0, 0.5):
             yield Use("dpo", strength, 2000.0, 400, seed)
         yield Use("lora", 1.0, 2000.0, 400, seed)
-        if seed == 0:
-            yield Use("softrepa", 0.5)
-        yield Use("both", 0.5, 2000.0, 400, seed)
+    yield Use("softrepa", 0.5)
     yield Use("dpo", 1.0, 500.0, 400)
+
+
+IN_ROWS: Mapping[tuple[str, float, float], str] = MappingProxyType(
+    {
+        ("bare", 1.0, 0.0): "CFG",
+        ("dpo", 1.0, 2000.0): "DPO tokens",
+        ("lora", 1.0, 2000.0): "DPO LoRA",
+        ("softrepa", 0.5, 0.0): "SoftREPA, demo",
+    }
+)
+"""Methods of the rivals' rows, which are these uses: the same prompts, seeds and guidance."""
 
 
 @dataclass
@@ -73,10 +86,10 @@ class Bench:
     prompts: int = PROMPTS
     folder: Path = ADAPTERS
     asked: int = pairs.PROMPTS
-    loaded: Model | None = None
+    loaded: Short | None = None
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> Short:
         return self.loaded or Model.load()
 
     @cached_property
@@ -92,10 +105,7 @@ class Bench:
     def adapter(self, use: Use) -> Adapter | None:
         if use.method in ("bare", "lora"):
             return None
-        if use.method == "softrepa":
-            return files.read(KEPT)
-        trained = files.read(self._trained(use))
-        return trained if use.method == "dpo" else concatenate(files.read(KEPT), trained)
+        return files.read(KEPT if use.method == "softrepa" else self._trained(use))
 
     def on(self, use: Use) -> AbstractContextManager[None]:
         """Puts a LoRA on the model, where the use has one."""
@@ -132,24 +142,33 @@ class Bench:
 
     def measure(self, use: Use) -> dict[str, Any]:
         """Each prompt's verdict, 1 or 0, attribute by attribute."""
-        prompts = [world.caption(scene) for scene in self.scenes]
+        prompts, seeds = [world.caption(scene) for scene in self.scenes], range(len(self.scenes))
         adapter = self.adapter(use)
         with self.on(use):
-            pictures = self.model.paint(
-                prompts, range(len(prompts)), adapter, strength=use.strength
-            )
+            pictures = self.model.paint(prompts, seeds, adapter, strength=use.strength)
         found = verdicts(list(pictures), self.scenes)
         return {name: "".join("01"[v.as_dict()[name]] for v in found) for name in ATTRIBUTES}
 
 
-def read(file: Path = RESULTS) -> dict[Use, Mapping[str, str]]:
-    """What was found so far."""
+def read(file: Path = RESULTS, rows: Path = ROWS) -> dict[Use, Mapping[str, str]]:
+    """What was found so far, here or in the rivals' rows, in the order of `uses`."""
     lines = file.read_text().splitlines() if file.is_file() else []
-    return {Use(**entry["use"]): entry["right"] for entry in map(json.loads, lines)}
+    found = {Use(**entry["use"]): entry["right"] for entry in map(json.loads, lines)}
+    judged = {
+        (row["method"], row["seed"] or 0): row["verdicts"]
+        for row in grid.read(rows)
+        if (row["base"], row["part"], row["scale"]) == ("sd3", "judged", GUIDANCE)
+        and len(row["verdicts"]["all"]) == PROMPTS
+    }
+    for use in uses():
+        name = IN_ROWS.get((use.method, use.strength, use.beta))
+        if use not in found and (name, use.seed) in judged:
+            found[use] = judged[name, use.seed]
+    return {use: found[use] for use in uses() if use in found}
 
 
 def run(file: Path = RESULTS, minutes: float | None = None) -> None:
-    """Measures what the file does not hold yet; begins nothing after so many minutes."""
+    """Measures what neither file holds yet; begins nothing after so many minutes."""
     began, known, bench = time.monotonic(), read(file), Bench()
     for use in uses():
         if use in known:
@@ -162,10 +181,10 @@ def run(file: Path = RESULTS, minutes: float | None = None) -> None:
         print(use, right["all"].count("1") / len(right["all"]), flush=True)
 
 
-def table(file: Path = RESULTS) -> str:
+def table(file: Path = RESULTS, rows: Path = ROWS) -> str:
     """A row a way, its training seeds together: the share right by seed, and the gain over the bare
     base with its 95 % interval over prompts, a prompt's mean over the seeds."""
-    found = read(file)
+    found = read(file, rows)
     groups: dict[tuple[str, float, float, int], list[Mapping[str, str]]] = {}
     for use, right in found.items():
         groups.setdefault((use.method, use.strength, use.beta, use.steps), []).append(right)
