@@ -63,7 +63,7 @@ def small(path: Path, steps: int = 2) -> str:
     return json.dumps(graph)
 
 
-def start(address, folder, steps=40):
+def start(address, folder, steps=10):
     folder.mkdir(exist_ok=True)
     (folder / "graph.json").write_text(small(BATCH.parent / "graph.json", steps))
     (folder / "prompts.txt").write_text("\n".join(PROMPTS))
