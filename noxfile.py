@@ -95,6 +95,8 @@ def tests(session: nox.Session) -> None:
     # Its models are small: threads waiting for each other cost more than they give, above all on
     # shared cores.
     session.env["OMP_NUM_THREADS"] = "1"
+    # ComfyUI is started some forty times: compiling it each time takes a second longer.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     _run(session, "-m", "ruff", "check", ".")
     _run(session, "host/chromium.py")
     # Two processes, each with a server of its own: `-n 0` for one, and any other number.

@@ -174,15 +174,16 @@ def begin(folder: Path) -> None:
         pairs, _ = data.find_all([f"{folder}/data/*.tar" if shards else folder / "data"], (), known)
         pairs = data.alone(pairs).pairs
     with taking(said, "plan"):
-        training, held_out = split(len(pairs), 0.01, seed=0)
-        buckets = data.Framing(SIDE, buckets=True)
-        framing = data.plan(pairs, buckets, training, held_out, batch_size=16).framing
+        buckets, parts = data.Framing(SIDE, buckets=True), split(len(pairs), 0.01, seed=0)
+        framing = data.plan(pairs, buckets, *parts, batch_size=16).framing
+        del parts
     with taking(said, "keys"):
         images = keys.of_images(pairs, framing, known)
         keys.of_run(Encoder.identity, pairs, images, ())
     with taking(said, "cache"):
         cache = build(pairs, Encoder(), folder / "cache", framing, images=images)
     with taking(said, "first batch"):
+        training, _ = split(len(pairs), 0.01, seed=0)
         batch = Batches(cache, training, cache.shapes, size=16, timesteps=1000, seed=0)[0]
         [cache.latent(image) for image in batch.images]
         [cache.text(caption) for caption in batch.captions]

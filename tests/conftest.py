@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--snapshot", action="store_true", help="write snapshots anew")
 
 
-_HALF = ("evaluation", "training")
-"""Folders that take about as long as all others together."""
+_HALF = ("evaluation", "install", "training")
+"""Folders that take about as long as all others together, and share no server with them."""
+_taken: Counter[tuple[str, str]] = Counter()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if worker := getattr(report, "worker_id", None):
+        _taken[worker, report.nodeid.removeprefix("tests/").partition("/")[0]] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What each process took: the slower one is waited for."""
+    for worker in sorted({worker for worker, _ in _taken}):
+        parts = {part: seconds for (each, part), seconds in _taken.items() if each == worker}
+        told = ", ".join(f"{part} {seconds:.0f}" for part, seconds in parts.items())
+        terminalreporter.write_line(f"{worker}: {sum(parts.values()):.0f} s ({told})")
 
 
 @pytest.hookimpl(optionalhook=True)

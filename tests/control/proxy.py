@@ -1,4 +1,5 @@
-"""A TCP proxy whose connections can be dropped, and whose server can change behind it."""
+"""A TCP proxy whose connections can be dropped, whose server can change behind it, and which holds
+requests back."""
 
 from __future__ import annotations
 
@@ -6,12 +7,19 @@ import contextlib
 import socket
 import threading
 
+_MANY = 1000
+"""More than ever wait."""
+
 
 class Proxy:
-    """Listens on a port of its own. target: host:port, or None for a server that is gone."""
+    """Listens on a port of its own. target: host:port, or None for a server that is gone.
 
-    def __init__(self, target: str | None) -> None:
+    So many requests that begin with `held` pass; the others wait until they are let through.
+    """
+
+    def __init__(self, target: str | None, held: bytes, passing: int) -> None:
         self.target = target
+        self._held, self._passing = held, threading.Semaphore(passing)
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -28,8 +36,14 @@ class Proxy:
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
+    def let_through(self) -> None:
+        """Nothing is held back any more."""
+        self._held = b""
+        self._passing.release(_MANY)
+
     def close(self) -> None:
         self._listener.close()
+        self.let_through()
         self.drop()
 
     def _accept(self) -> None:
@@ -46,13 +60,15 @@ class Proxy:
                 continue
             self._open += [client, server]
             for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+                asks = source is client
+                threading.Thread(target=self._pump, args=(source, sink, asks), daemon=True).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for each in (source, sink):
+    def _pump(self, source: socket.socket, sink: socket.socket, asks: bool) -> None:
         with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+            while data := source.recv(65536):
+                if asks and self._held and data.startswith(self._held):
+                    self._passing.acquire()
+                sink.sendall(data)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

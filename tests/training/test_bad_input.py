@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from comfyui_softrepa.tests.training.conftest import write_pictures
+from comfyui_softrepa.tests.training.conftest import VALIDATED, write_pictures
 from comfyui_softrepa.training.run import prepared, start
 from safetensors.torch import load_file, save_file
 
@@ -112,7 +112,7 @@ def test_empty_folder(refused, tmp_path) -> None:
 
 
 def test_batch_larger_than_the_set(refused) -> None:
-    said = refused("--batch-size=7")
+    said = refused(VALIDATED, "--batch-size=7")
     assert "--batch-size 7" in said and "8 pairs, 2 of them held out" in said
 
 

@@ -6,6 +6,7 @@ import torch
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.tests.training.all_at_once import batch, soft_tokens
+from comfyui_softrepa.tests.training.conftest import VALIDATED
 from comfyui_softrepa.training.model.denoiser import Denoiser
 from comfyui_softrepa.training.objectives import SoftREPA
 from comfyui_softrepa.training.run.measuring import Measuring
@@ -53,7 +54,7 @@ def test_a_run_without_patience_ends_early_and_is_done_then(train, tmp_path, mon
         return Validation(next(losses) if weight is None else 1.0, 0.5, {})
 
     monkeypatch.setattr(Measuring, "validation", validation)
-    flags = ("--steps=20", "--patience=2", "--no-tensorboard")
+    flags = (VALIDATED, "--steps=20", "--patience=2", "--no-tensorboard")
     assert train(tmp_path, *flags) == 0
     assert "Stopped at step 6: 2 validations in a row" in capsys.readouterr().err
     made = files.read(tmp_path / "adapter.safetensors").metadata
@@ -61,7 +62,7 @@ def test_a_run_without_patience_ends_early_and_is_done_then(train, tmp_path, mon
     assert files.read(tmp_path / "adapter.best.safetensors").metadata["softrepa.steps"] == "2"
     assert train(tmp_path, *flags) == 0
     assert "done already: 6 steps" in capsys.readouterr().out
-    assert train(tmp_path, "--steps=10", "--patience=3", "--no-tensorboard", "--resume") == 0
+    assert train(tmp_path, *flags, "--steps=10", "--patience=3", "--resume") == 0
     assert files.read(tmp_path / "adapter.best.safetensors").metadata["softrepa.steps"] == "8"
     assert files.read(tmp_path / "adapter.safetensors").metadata["softrepa.steps"] == "10"
 

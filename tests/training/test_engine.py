@@ -282,7 +282,7 @@ def test_the_loss_falls_when_its_gradient_is_followed() -> None:
         engine = Engine(denoiser, OBJECTIVES[name], 8)
         optimizer = torch.optim.AdamW(list(live.tensors.values()), 3e-2)
         losses = []
-        for _ in range(40):
+        for _ in range(20):
             optimizer.zero_grad()
             losses.append(float(engine.accumulate(task, live, None, range(4)).loss))
             optimizer.step()

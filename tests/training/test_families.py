@@ -18,10 +18,11 @@ from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.loader import SoftREPALoader
 from comfyui_softrepa.softrepa.adapter import Adapter
 from comfyui_softrepa.tests import checkpoints
-from comfyui_softrepa.tests.training import command
+from comfyui_softrepa.tests.training import command as process
 from comfyui_softrepa.tests.training.conftest import write_pictures
 from comfyui_softrepa.training.model import comfy_model, design
 from comfyui_softrepa.training.model.model_files import ModelFiles
+from comfyui_softrepa.training.run import command
 from comfyui_softrepa.training.run.output.log import read_log
 from comfyui_softrepa.training.settings.command_line import read_settings
 
@@ -40,6 +41,8 @@ class Family:
     layers: tuple[str, ...]
     tokens: tuple[int, ...]
     offsets: tuple[int, ...] | None
+    apart: bool = False
+    """Trained in a process of its own, whose memory is looked at."""
 
 
 SD3 = (comfy.model_base.SD3, comfy.supported_models.SD3)
@@ -53,6 +56,7 @@ FAMILIES = {
         ("input", "middle"),
         (1, 1, 4, 2048),
         None,
+        apart=True,
     ),
     # SD3.5's width follows from its depth in ComfyUI's loader (64 x), so both are reduced.
     "SD3.5 medium": Family(
@@ -92,12 +96,15 @@ def trained(request, tmp_path_factory) -> Iterator[Trained]:
     pictures = write_pictures(folder / "pictures", [text.split()[1] for text in CAPTIONS])
     checkpoint = family.write(folder / "checkpoint.safetensors")
     arguments = [f"--checkpoint={checkpoint}", f"--data={pictures}", f"--cache={folder / 'cache'}"]
-    arguments += [f"--output={folder / 'adapter.safetensors'}", "--resolution=64", "--steps=2"]
+    arguments += [f"--output={folder / 'adapter.safetensors'}", "--resolution=64", "--steps=1"]
     arguments += ["--batch-size=2", "--micro-batch=4", "--normalise", "--no-tensorboard"]
-    taken = command.run(*arguments)
-    print(f"{request.param}: {taken.peak / 1e9:.2f} GB, {taken.seconds:.0f} s")
-    assert taken.code == 0
-    assert taken.peak < MOST_MEMORY
+    if family.apart:
+        taken = process.run(*arguments)
+        print(f"{request.param}: {taken.peak / 1e9:.2f} GB, {taken.seconds:.0f} s")
+        assert taken.code == 0
+        assert taken.peak < MOST_MEMORY
+    else:
+        assert command.main(arguments) == 0
     patcher = comfy_model.load_model(checkpoint)
     encoder = comfy_model.Encoder(ModelFiles(checkpoint), patcher)
     prompts = [
@@ -120,7 +127,7 @@ def sample(trained: Trained, model: Any) -> torch.Tensor:
     latent = torch.zeros(1, trained.patcher.model.latent_format.latent_channels, 8, 8)
     noise = comfy.sample.prepare_noise(latent, 0)
     return comfy.sample.sample(
-        model, noise, 2, 4.0, "euler", "simple", *trained.prompts, latent, disable_pbar=True, seed=0
+        model, noise, 1, 4.0, "euler", "simple", *trained.prompts, latent, disable_pbar=True, seed=0
     )
 
 
@@ -144,7 +151,7 @@ def test_every_token_was_trained(trained: Trained, monkeypatch) -> None:
     if family.offsets is not None:
         assert adapter.offsets.shape == family.offsets
     steps = read_log(trained.folder / "adapter.log.jsonl")
-    assert len(steps) == 2 and all(0.0 < entry["loss"] < 100.0 for entry in steps)
+    assert len(steps) == 1 and 0.0 < steps[0]["loss"] < 100.0
 
 
 def test_the_nodes_sample_with_it(trained: Trained, monkeypatch) -> None:

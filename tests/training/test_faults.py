@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.tests.training.conftest import VALIDATED
 from comfyui_softrepa.tests.training.test_kept import contents
 from comfyui_softrepa.tests.training.test_run import assert_same
 from comfyui_softrepa.training.model.denoiser import Denoiser
@@ -159,10 +160,10 @@ def test_other_faults_are_not_taken_for_memory(train, tmp_path, monkeypatch) -> 
 def test_memory_that_runs_out_halves_the_micro_batch(train, tmp_path, monkeypatch, capsys) -> None:
     halved, told = tmp_path / "halved", tmp_path / "told"
     halved.mkdir(), told.mkdir()
-    assert train(told, "--micro-batch=1", "--steps=3") == 0
+    assert train(told, VALIDATED, "--micro-batch=1", "--steps=3") == 0
     with monkeypatch.context() as patch:
         refused = failing(patch, SAID[2], above=1)
-        assert train(halved, "--steps=3") == 0
+        assert train(halved, VALIDATED, "--steps=3") == 0
     assert refused == [2]  # one try, in the validation before the first step; then 1
     said = capsys.readouterr()
     assert "going on with --micro-batch 1" in said.out + said.err

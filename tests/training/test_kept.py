@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.softrepa import files
-from comfyui_softrepa.tests.training.conftest import write_pictures
+from comfyui_softrepa.tests.training.conftest import VALIDATED, write_pictures
 from comfyui_softrepa.tests.training.test_run import assert_same
 from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.run import prepared, start
@@ -123,8 +123,8 @@ def test_what_a_run_left_that_was_killed_before_its_first_state_is_no_hindrance(
 def test_overwriting_leaves_nothing_of_the_old_run(train, tmp_path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir(), new.mkdir()
-    assert train(old, "--steps=6") == 0
-    more = ("--steps=1", "--save-every=9", "--val-fraction=0", "--seed=1")
+    assert train(old, VALIDATED, "--steps=6") == 0
+    more = ("--steps=1", "--save-every=9", "--seed=1")
     assert train(old, *more, "--overwrite") == 0
     assert train(new, *more) == 0
     names = {path.name for path in new.iterdir()}

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from comfyui_softrepa.tests.training.conftest import VALIDATED
 from comfyui_softrepa.tests.training.test_run import assert_same
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,9 @@ import torch
 from comfyui_softrepa.training.model import comfyui
 from comfyui_softrepa.training.run import command
 comfyui.start(comfyui.find(), ["--use-pytorch-cross-attention", "--cpu"])
-from comfyui_softrepa.training.run import start  # all that a child needs
+from comfyui_softrepa.training.run import start
+# All that a child needs, or each would load it anew: inflect alone takes two seconds.
+import comfy.sd, comfy.supported_models, inflect
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 
@@ -107,7 +110,13 @@ def test_killed_at_the_worst_moments_and_at_random_ones(flags, tmp_path) -> None
         ("whole", ["never"]),
     ):
         (tmp_path / name).mkdir()
-        more = ["--save-every=3", "--objective=agsm", "--average-decay=0.9", "--no-tensorboard"]
+        more = [
+            VALIDATED,
+            "--save-every=3",
+            "--objective=agsm",
+            "--average-decay=0.9",
+            "--no-tensorboard",
+        ]
         more += ["--schedule=cosine-restarts", "--cycle-steps=20", "--warmup-steps=4"]
         more += ["--negatives=2", "--hard-share=0.5", "--keep=2", "--save-average"]
         more += ["--steps=60", "--resume", "--cpu"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.tests.training.conftest import VALIDATED
 from PIL import Image
 
 
@@ -11,7 +12,7 @@ def metadata(folder) -> dict[str, str]:
 
 
 def test_a_run_tells_what_it_did_and_embeds_no_picture(train, tmp_path) -> None:
-    assert train(tmp_path, "--steps=2") == 0
+    assert train(tmp_path, VALIDATED, "--steps=2") == 0
     found = metadata(tmp_path)
     assert found["modelspec.title"] == "adapter"
     assert found["modelspec.description"] == (

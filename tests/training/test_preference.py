@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from comfyui_softrepa.softrepa import files
+from comfyui_softrepa.tests.training.conftest import VALIDATED
 from comfyui_softrepa.training.run.output.log import read_log
 
 
@@ -23,7 +24,7 @@ DPO = ("--objective=dpo", "--beta=200", "--no-normalise")
 
 
 def test_it_learns_and_goes_on_to_the_same_bytes(train, tmp_path, compared) -> None:
-    written, more = [], (*DPO, f"--data={compared}", "--learning-rate=0.01")
+    written, more = [], (*DPO, VALIDATED, f"--data={compared}", "--learning-rate=0.01")
     for name, steps in (("whole", (4,)), ("resumed", (2, 4))):
         for count in steps:
             (tmp_path / name).mkdir(exist_ok=True)

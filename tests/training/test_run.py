@@ -12,6 +12,7 @@ from comfyui_softrepa.injection import make_application
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.softrepa.hashing import content_hash
 from comfyui_softrepa.tests.training import board, conftest
+from comfyui_softrepa.tests.training.conftest import VALIDATED
 from comfyui_softrepa.training.model import comfy_model
 from comfyui_softrepa.training.run.loop import Loop
 from comfyui_softrepa.training.run.output.adapter import Output
@@ -131,7 +132,7 @@ def test_agsm_trains_both_banks(train, tmp_path) -> None:
 def test_ctrl_c_saves_and_resume_ends_in_the_same_bytes(train, tmp_path, monkeypatch) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir(), broken.mkdir()
-    assert train(whole) == 0
+    assert train(whole, VALIDATED) == 0
     step = Loop._step
 
     def interrupted(loop: Loop):
@@ -141,9 +142,9 @@ def test_ctrl_c_saves_and_resume_ends_in_the_same_bytes(train, tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", interrupted)
-        assert train(broken) == 130
+        assert train(broken, VALIDATED) == 130
     assert len(read_log(broken / "adapter.log.jsonl")) == 4  # the step at hand is finished
-    assert train(broken, "--resume") == 0
+    assert train(broken, VALIDATED, "--resume") == 0
     assert_same(whole, broken)
 
 
@@ -157,6 +158,7 @@ def test_rare_shapes_are_cropped_said_and_resumed_in_the_same_bytes(
         Image.new("RGB", size, colour).save(folder / f"{index}.png")
         (folder / f"{index}.txt").write_text(f"a {colour} square")
     more = (f"--data={folder}", "--buckets", f"--cache={tmp_path / 'cache'}", "--batch-size=4")
+    more += (VALIDATED,)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir(), broken.mkdir()
     assert train(whole, *more) == 0
@@ -213,7 +215,10 @@ def test_texts_drawn_give_what_texts_cached_give(train, tmp_path, capsys) -> Non
 
 def assert_same(first, second) -> None:
     """Equal bytes of everything that carries no times."""
-    for name in ("adapter.safetensors", "adapter.best.safetensors", "adapter.state"):
+    best = "adapter.best.safetensors"  # of runs that validate
+    names = ["adapter.safetensors", "adapter.state"]
+    names += [best] * ((first / best).exists() or (second / best).exists())
+    for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     logs = [read_log(folder / "adapter.log.jsonl") for folder in (first, second)]
     for entry in (*logs[0], *logs[1]):
@@ -223,9 +228,9 @@ def assert_same(first, second) -> None:
 
 def test_a_finished_run_can_be_taken_further(train, tmp_path) -> None:
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    assert train(tmp_path / "a", "--steps=2") == 0
-    assert train(tmp_path / "a", "--steps=4", "--resume") == 0
-    assert train(tmp_path / "b", "--steps=4") == 0
+    assert train(tmp_path / "a", VALIDATED, "--steps=2") == 0
+    assert train(tmp_path / "a", VALIDATED, "--steps=4", "--resume") == 0
+    assert train(tmp_path / "b", VALIDATED, "--steps=4") == 0
     assert_same(tmp_path / "a", tmp_path / "b")
 
 
@@ -245,7 +250,7 @@ def test_dry_run_tells_how_often_each_folder_is_shown(train, tmp_path, capsys) -
 
 
 def test_dry_run_says_what_it_would_take_and_writes_no_adapter(train, tmp_path, capsys) -> None:
-    assert train(tmp_path, "--dry-run", "--train-weight=2") == 0
+    assert train(tmp_path, VALIDATED, "--dry-run", "--train-weight=2") == 0
     said = capsys.readouterr().out
     assert "in training a soft token counts 2 times" in said
     # 2 blocks x 4 tokens x 128 + 100 buckets x 2 x 128

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,8 +55,8 @@ class Catalog:
 
     def refresh(self) -> list[Path]:
         """Looks what is there; gives the shards of which nothing is known, in order of names."""
+        self._found = {}  # let go of before as much is read again
         rows = dict(self._rows())
-        self._found = {}
         unknown = []
         for path in shards.paths(self.folder):
             row = rows.get(path.name)
@@ -119,6 +120,7 @@ def _packed_shapes(shapes: Sequence[tuple[int, ...]]) -> str:
     return json.dumps([distinct, [distinct.index(shape) for shape in shapes]])
 
 
+@functools.lru_cache(64)  # most shards tell the same, and then share what it means
 def _shapes(text: str) -> tuple[tuple[int, ...], ...]:
     distinct, order = json.loads(text)
     known = [tuple(shape) for shape in distinct]

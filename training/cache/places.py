@@ -39,13 +39,13 @@ class Places:
     def sort(self) -> None:
         self.shapes = list(self._shape_numbers)
         self._sort()
-        self._parts.clear()
 
     def _sort(self) -> None:
         keys = np.frombuffer(b"".join(keys for keys, *_ in self._parts), dtype=_HALVES)
         counts = [len(numbers) for *_, numbers in self._parts]
         shard = np.repeat(np.array([part[1] for part in self._parts], dtype=np.uint32), counts)
         shape = np.concatenate([np.zeros(0, np.uint32), *(part[2] for part in self._parts)])
+        self._parts.clear()
         head, tail = keys["head"].astype(np.uint64), keys["tail"].astype(np.uint64)
         # Of equal keys the last one comes first, where `find` looks.
         order = np.lexsort((-np.arange(len(head)), tail, head))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from comfyui_softrepa.training.cache import build
 from comfyui_softrepa.training.data import Framing, Pair, find, plan
+from comfyui_softrepa.training.data.pairs import Pairs
+from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.step.batches import Batches
 from comfyui_softrepa.training.step.validation import split, validation_batches
 from hypothesis import given, settings
@@ -58,6 +60,25 @@ def test_a_rare_shape_goes_to_its_nearest_neighbour_and_populated_ones_stay() ->
     assert "3 of 1 rare shapes (3 to 640x384)" in str(found) and "a batch share" in str(found)
     assert plan(pairs, Framing(512, buckets=True), range(27), (), 3).crops == ()
     assert plan(pairs, Framing(512), range(27), (), 8).crops == ()
+
+
+def test_pairs_in_columns_are_framed_as_pairs_are() -> None:
+    sizes = [(512, 512)] * 8 + [(600, 400)] * 8 + [(900, 400)] * 3
+    pairs, args = pairs_of(sizes), (Framing(512, buckets=True), range(19), (), 8)
+    columns = Pairs()
+    columns.extend(Pairs.of(Path(), pairs[:9]))
+    columns.extend(Pairs.of(Path(), pairs[9:]))
+    assert columns == pairs and plan(columns, *args) == plan(pairs, *args)
+    assert len(plan(columns, *args).crops) == 3
+
+
+def test_a_picture_compared_with_two_shapes_is_refused() -> None:
+    pairs = pairs_of([(512, 512), (600, 400), (512, 512), (512, 512)])
+    framing, training, follows = Framing(512, buckets=True), range(2), {2: 0, 3: 1}
+    assert plan(pairs, framing, training, (), 1, follows).crops[0].image.name == "3.png"
+    pairs[3] = pairs[2]
+    with pytest.raises(BadInput, match=r"2\.png is compared with pictures of different shapes"):
+        plan(pairs, framing, training, (), 1, follows)
 
 
 def test_cached_cropped_and_shown_every_picture(tmp_path) -> None:
