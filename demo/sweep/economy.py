@@ -29,8 +29,9 @@ PARTS = ("choosing", "confirming")
 CHOOSING = (0, 1, 2, 3)
 """Training seeds; each has a part of the sweep's prompts to itself."""
 CONFIRMING = (10, 11, 12)
-"""Seeds that chose nothing; each has all of the prompts that chose nothing."""
-PROMPTS = 500
+"""Seeds that chose nothing; each has all of the prompts that chose nothing, and is trained with
+timestep offsets, as SD3 is by default."""
+PROMPTS = 250
 PLAIN: Mapping[str, Any] = {**grid.COMMON, **grid.BEYOND}
 
 
@@ -43,6 +44,7 @@ class Curve:
     agsm: tuple[int, ...] = ()
 
 
+EIGHT_BITS = "1 negative, texts in 8 bits"
 CURVES: Mapping[str, Curve] = MappingProxyType(
     {
         "1 negative": Curve({"negatives": 1}, (50, 100, 200, 400), (200, 400)),
@@ -52,11 +54,15 @@ CURVES: Mapping[str, Curve] = MappingProxyType(
         "1 negative, batch 4": Curve({"negatives": 1, "batch_size": 4}, (200, 400)),
         "1 negative, batch 16": Curve({"negatives": 1, "batch_size": 16}, (100, 200)),
         "1 negative, weight 2": Curve({"negatives": 1, "train_weight": 2.0}, (200,)),
-        "1 negative, texts in 8 bits": Curve({"negatives": 1, "text_bits": 8}),
+        EIGHT_BITS: Curve({"negatives": 1, "text_bits": 8}),
     }
 )
 """The batch has 8 pictures where nothing else is said."""
-CHOSEN: tuple[tuple[str, str, int], ...] = (("softrepa", "7 negatives", 400),)
+CHOSEN: tuple[tuple[str, str, int], ...] = (
+    ("softrepa", "7 negatives", 400),
+    ("softrepa", "1 negative", 200),
+    ("softrepa", EIGHT_BITS, 200),
+)
 """Objective, curve and steps of what is confirmed; the first is what there was before."""
 
 
@@ -75,7 +81,8 @@ class Priced(grid.Trial):
 
 
 def flags_of(objective: str, curve: str, seed: int) -> dict[str, Any]:
-    return {**PLAIN, **CURVES[curve].flags, "objective": objective, "seed": seed}
+    flags = {**PLAIN, **CURVES[curve].flags, "objective": objective, "seed": seed}
+    return flags | {"time_offsets": seed in CONFIRMING}
 
 
 def tried(seed: int) -> Iterator[Priced]:
@@ -90,7 +97,8 @@ def confirmed() -> Iterator[Priced]:
     """A seed at a time, so that what is there when time runs out compares like with like."""
     for seed in CONFIRMING:
         for objective, curve, steps in CHOSEN:
-            yield Priced(flags_of(objective, curve, seed), (steps,))
+            strengths = STRENGTHS[1:] if curve == EIGHT_BITS else STRENGTHS
+            yield Priced(flags_of(objective, curve, seed), (steps,), strengths)
 
 
 def scenes_of(seed: int) -> list[world.Scene]:
