@@ -94,11 +94,18 @@ def tried(seed: int) -> Iterator[Priced]:
 
 
 def confirmed() -> Iterator[Priced]:
-    """A seed at a time, so that what is there when time runs out compares like with like."""
+    """A seed at a time, so that what is there when time runs out compares like with like; cheap
+    ones first, and texts in 8 bits, which are no matter of evaluations, last."""
+
+    def cost(name: tuple[str, str, int]) -> int:
+        return evaluations(flags_of(*name[:2], 0), name[2])
+
+    priced = sorted((name for name in CHOSEN if name[1] != EIGHT_BITS), key=cost)
     for seed in CONFIRMING:
-        for objective, curve, steps in CHOSEN:
-            strengths = STRENGTHS[1:] if curve == EIGHT_BITS else STRENGTHS
-            yield Priced(flags_of(objective, curve, seed), (steps,), strengths)
+        for objective, curve, steps in priced:
+            yield Priced(flags_of(objective, curve, seed), (steps,))
+    for seed in CONFIRMING:
+        yield Priced(flags_of("softrepa", EIGHT_BITS, seed), (200,), STRENGTHS[1:])
 
 
 def scenes_of(seed: int) -> list[world.Scene]:
@@ -129,8 +136,10 @@ def evaluations(flags: Mapping[str, Any], steps: int) -> int:
     return steps * (3 * graphs + (pairs if twice else 0))
 
 
+Verdicts = Mapping[int, tuple[NDArray[Any], NDArray[Any]]]
+"""By seed: each prompt's verdict with the adapter, and without."""
 Found = dict[tuple[str, str, int], dict[float, dict[int, tuple[NDArray[Any], NDArray[Any]]]]]
-"""By objective, curve and steps, by strength, by seed: verdicts with the adapter, and without."""
+"""By objective, curve and steps, by strength: verdicts."""
 
 
 def found(seeds: Sequence[int]) -> Found:
@@ -202,27 +211,24 @@ def _row(objective: str, curve: str, steps: int, by_strength: Mapping[float, Any
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def gains_of(seeds: Mapping[int, tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[Any]:
+def gains_of(seeds: Verdicts) -> NDArray[Any]:
     """Each prompt's gain, of the seeds' own prompts one after another."""
     return np.concatenate([after - before for after, before in seeds.values()])
 
 
 def confirmation() -> str:
-    """A row a setting and strength, on prompts and seeds that chose nothing; what is over the first
-    row is over it with the same seeds."""
+    """A row a setting and strength, on prompts and seeds that chose nothing; "over before" is over
+    CHOSEN's first with the same seeds, used at strength 1 and at the row's own."""
     made = found(CONFIRMING)
     lines = [
-        "| objective | setting | steps | evaluations | strength | right, by seed | mean | gain "
-        "| over the first row |",
+        "| objective | setting | steps | evaluations | strength | right, by seed | gain "
+        "| over before at 1 | over before, same strength |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    first = made.get(CHOSEN[0], {}).get(STRENGTHS[0], {})
-    for name in CHOSEN:
-        for strength, seeds in made.get(name, {}).items():
-            objective, curve, steps = name
+    before = made.get(CHOSEN[0], {})
+    for objective, curve, steps in CHOSEN:
+        for strength, seeds in made.get((objective, curve, steps), {}).items():
             shares = [100 * seeds[seed][0].mean() for seed in sorted(seeds)]
-            shared = sorted(seeds.keys() & first.keys())
-            over = [seeds[seed][0] - first[seed][0] for seed in shared]
             cells = [
                 objective,
                 curve,
@@ -230,9 +236,15 @@ def confirmation() -> str:
                 f"{evaluations(flags_of(objective, curve, 0), steps):,}",
                 f"{strength:g}",
                 ", ".join(f"{share:.1f}" for share in shares),
-                f"{np.mean(shares):.1f} %",
-                page.points(np.mean([after - before for after, before in seeds.values()], axis=0)),
-                page.points(np.mean(over, axis=0)) if over and seeds is not first else "",
+                page.points(np.mean([after - base for after, base in seeds.values()], axis=0)),
+                *(_over(seeds, before.get(other, {})) for other in (1.0, strength)),
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _over(seeds: Verdicts, others: Verdicts) -> str:
+    shared = [] if seeds is others else sorted(seeds.keys() & others.keys())
+    if not shared:
+        return ""
+    return page.points(np.mean([seeds[seed][0] - others[seed][0] for seed in shared], axis=0))
