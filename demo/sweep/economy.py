@@ -29,8 +29,9 @@ PARTS = ("choosing", "confirming")
 CHOOSING = (0, 1, 2, 3)
 """Training seeds; each has a part of the sweep's prompts to itself."""
 CONFIRMING = (10, 11, 12)
-"""Seeds that chose nothing; each has all of the prompts that chose nothing."""
-PROMPTS = 500
+"""Seeds that chose nothing; each has all of the prompts that chose nothing, and is trained with
+timestep offsets, as SD3 is by default."""
+PROMPTS = 250
 PLAIN: Mapping[str, Any] = {**grid.COMMON, **grid.BEYOND}
 
 
@@ -43,6 +44,7 @@ class Curve:
     agsm: tuple[int, ...] = ()
 
 
+EIGHT_BITS = "1 negative, texts in 8 bits"
 CURVES: Mapping[str, Curve] = MappingProxyType(
     {
         "1 negative": Curve({"negatives": 1}, (50, 100, 200, 400), (200, 400)),
@@ -52,11 +54,15 @@ CURVES: Mapping[str, Curve] = MappingProxyType(
         "1 negative, batch 4": Curve({"negatives": 1, "batch_size": 4}, (200, 400)),
         "1 negative, batch 16": Curve({"negatives": 1, "batch_size": 16}, (100, 200)),
         "1 negative, weight 2": Curve({"negatives": 1, "train_weight": 2.0}, (200,)),
-        "1 negative, texts in 8 bits": Curve({"negatives": 1, "text_bits": 8}),
+        EIGHT_BITS: Curve({"negatives": 1, "text_bits": 8}),
     }
 )
 """The batch has 8 pictures where nothing else is said."""
-CHOSEN: tuple[tuple[str, str, int], ...] = (("softrepa", "7 negatives", 400),)
+CHOSEN: tuple[tuple[str, str, int], ...] = (
+    ("softrepa", "7 negatives", 400),
+    ("softrepa", "1 negative", 200),
+    ("softrepa", EIGHT_BITS, 200),
+)
 """Objective, curve and steps of what is confirmed; the first is what there was before."""
 
 
@@ -75,7 +81,8 @@ class Priced(grid.Trial):
 
 
 def flags_of(objective: str, curve: str, seed: int) -> dict[str, Any]:
-    return {**PLAIN, **CURVES[curve].flags, "objective": objective, "seed": seed}
+    flags = {**PLAIN, **CURVES[curve].flags, "objective": objective, "seed": seed}
+    return flags | {"time_offsets": seed in CONFIRMING}
 
 
 def tried(seed: int) -> Iterator[Priced]:
@@ -87,10 +94,18 @@ def tried(seed: int) -> Iterator[Priced]:
 
 
 def confirmed() -> Iterator[Priced]:
-    """A seed at a time, so that what is there when time runs out compares like with like."""
+    """A seed at a time, so that what is there when time runs out compares like with like; cheap
+    ones first, and texts in 8 bits, which are no matter of evaluations, last."""
+
+    def cost(name: tuple[str, str, int]) -> int:
+        return evaluations(flags_of(*name[:2], 0), name[2])
+
+    priced = sorted((name for name in CHOSEN if name[1] != EIGHT_BITS), key=cost)
     for seed in CONFIRMING:
-        for objective, curve, steps in CHOSEN:
+        for objective, curve, steps in priced:
             yield Priced(flags_of(objective, curve, seed), (steps,))
+    for seed in CONFIRMING:
+        yield Priced(flags_of("softrepa", EIGHT_BITS, seed), (200,), STRENGTHS[1:])
 
 
 def scenes_of(seed: int) -> list[world.Scene]:
@@ -121,8 +136,10 @@ def evaluations(flags: Mapping[str, Any], steps: int) -> int:
     return steps * (3 * graphs + (pairs if twice else 0))
 
 
+Verdicts = Mapping[int, tuple[NDArray[Any], NDArray[Any]]]
+"""By seed: each prompt's verdict with the adapter, and without."""
 Found = dict[tuple[str, str, int], dict[float, dict[int, tuple[NDArray[Any], NDArray[Any]]]]]
-"""By objective, curve and steps, by strength, by seed: verdicts with the adapter, and without."""
+"""By objective, curve and steps, by strength: verdicts."""
 
 
 def found(seeds: Sequence[int]) -> Found:
@@ -194,27 +211,24 @@ def _row(objective: str, curve: str, steps: int, by_strength: Mapping[float, Any
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def gains_of(seeds: Mapping[int, tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[Any]:
+def gains_of(seeds: Verdicts) -> NDArray[Any]:
     """Each prompt's gain, of the seeds' own prompts one after another."""
     return np.concatenate([after - before for after, before in seeds.values()])
 
 
 def confirmation() -> str:
-    """A row a setting and strength, on prompts and seeds that chose nothing; what is over the first
-    row is over it with the same seeds."""
+    """A row a setting and strength, on prompts and seeds that chose nothing; "over before" is over
+    CHOSEN's first with the same seeds, used at strength 1 and at the row's own."""
     made = found(CONFIRMING)
     lines = [
-        "| objective | setting | steps | evaluations | strength | right, by seed | mean | gain "
-        "| over the first row |",
+        "| objective | setting | steps | evaluations | strength | right, by seed | gain "
+        "| over before at 1 | over before, same strength |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    first = made.get(CHOSEN[0], {}).get(STRENGTHS[0], {})
-    for name in CHOSEN:
-        for strength, seeds in made.get(name, {}).items():
-            objective, curve, steps = name
+    before = made.get(CHOSEN[0], {})
+    for objective, curve, steps in CHOSEN:
+        for strength, seeds in made.get((objective, curve, steps), {}).items():
             shares = [100 * seeds[seed][0].mean() for seed in sorted(seeds)]
-            shared = sorted(seeds.keys() & first.keys())
-            over = [seeds[seed][0] - first[seed][0] for seed in shared]
             cells = [
                 objective,
                 curve,
@@ -222,9 +236,15 @@ def confirmation() -> str:
                 f"{evaluations(flags_of(objective, curve, 0), steps):,}",
                 f"{strength:g}",
                 ", ".join(f"{share:.1f}" for share in shares),
-                f"{np.mean(shares):.1f} %",
-                page.points(np.mean([after - before for after, before in seeds.values()], axis=0)),
-                page.points(np.mean(over, axis=0)) if over and seeds is not first else "",
+                page.points(np.mean([after - base for after, base in seeds.values()], axis=0)),
+                *(_over(seeds, before.get(other, {})) for other in (1.0, strength)),
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _over(seeds: Verdicts, others: Verdicts) -> str:
+    shared = [] if seeds is others else sorted(seeds.keys() & others.keys())
+    if not shared:
+        return ""
+    return page.points(np.mean([seeds[seed][0] - others[seed][0] for seed in shared], axis=0))
