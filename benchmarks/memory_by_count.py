@@ -1,20 +1,26 @@
 """Memory that training one pair at 1024 pixels takes on models of full size, by count.
 
-    COMFYUI_PATH=... python benchmarks/memory_by_count.py [NAME ...]
+    COMFYUI_PATH=... python benchmarks/memory_by_count.py [--measure | --small] [NAME ...]
 
 A forward and backward pass of ComfyUI's own networks, with tensors that have shapes and no numbers:
 the most that is there at once beside the weights, with blocks computed again and their inputs on
 the device or in the main memory, and with all kept. So the figures need no GPU and no weights, and
 say nothing of what an allocator wastes: 1.2 GiB stand for that, CUDA and workspaces. Attention is
 counted as PyTorch's fast kernels have it, without a table of all pairs of rows.
+
+`--measure` computes these passes on the GPU that is there, with random weights, and says what its
+allocator saw; it has not been run on one. `--small` goes through that on a CPU, with networks of
+the tests' size.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import runpy
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -83,20 +89,27 @@ MODELS: Mapping[str, Full] = {
 }
 
 
+COUNTED = (
+    "weights", "recomputed", "in all", "inputs in the main memory", "in all", "there",
+    "without recompute", "cache",
+)  # fmt: skip
+MEASURED = ("weights", "recomputed", "seconds", "inputs in the main memory", "seconds")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="models whose names contain one of these")
-    chosen = parser.parse_args().names
-    del sys.argv[1:]  # ComfyUI reads them, too
+    parser.add_argument("names", metavar="NAME", nargs="*", help="parts of names; default: all")
+    parser.add_argument("--measure", action="store_true", help="on the GPU that is there")
+    parser.add_argument("--small", action="store_true", help="--measure, small and on a CPU")
+    options = parser.parse_args()
+    sys.argv[1:] = []
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
-    print(
-        "| | weights | recomputed | in all | inputs in the main memory | in all | there "
-        "| without recompute | cache |"
-    )
-    print("|" + "---|" * 9)
+    real = options.measure or options.small
+    titles = MEASURED if real else COUNTED
+    print(f"| | {' | '.join(titles)} |\n|{'---|' * (1 + len(titles))}")
     for name, full in MODELS.items():
-        if not chosen or any(each.lower() in name.lower() for each in chosen):
-            print(row(name, full), flush=True)
+        if not options.names or any(each.lower() in name.lower() for each in options.names):
+            print(measured(name, full, options.small) if real else row(name, full), flush=True)
     return 0
 
 
@@ -114,7 +127,44 @@ def row(name: str, full: Full) -> str:
     )
 
 
-def built(full: Full) -> Any:
+def measured(name: str, full: Full, small: bool) -> str:
+    """The same, computed: GiB at most beside the weights, and seconds, in a second pass. small: in
+    the tests' size, and MiB."""
+    import comfy.model_management
+    import torch
+    from comfyui_softrepa.tests import small_models
+    from comfyui_softrepa.training.step.footprint import Watch
+
+    device = comfy.model_management.get_torch_device()
+    if small:
+        kind = small_models.KINDS[full.kind]
+        text = small_models.TEXT, kind.context
+        full = Full(full.kind, {}, full.weights, text, SIDE // 8, kind.latent)
+    model = built(full, device)
+    with torch.no_grad():
+        for parameter in model.diffusion_model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, device=device).mul_(0.02))
+    weights = sum(each.nbytes for each in model.diffusion_model.parameters())
+    unit = 2.0**20 if small else GIB
+    cells = [f"{weights / unit:.1f}"]
+    for place in (None, "cpu"):
+        with Watch(device) as watch:
+            predicted(model, full, True, place)
+        most = watch.most
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+        begin = time.perf_counter()
+        predicted(model, full, True, place)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+            most = torch.cuda.max_memory_allocated() - before
+        cells += [f"{most / unit:.2f}", f"{time.perf_counter() - begin:.2f}"]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def built(full: Full, device: Any) -> Any:
+    """The model on a device, its weights not set."""
     import comfy.supported_models
     import torch
     from comfyui_softrepa.tests import small_models
@@ -127,7 +177,7 @@ def built(full: Full) -> Any:
     config = getattr(comfy.supported_models, kind.config)(dict(shape))
     config.unet_config = {**shape, "dtype": torch.bfloat16}
     config.set_inference_dtype(torch.bfloat16, None)
-    model = config.get_model({}, device="cpu").requires_grad_(False)
+    model = config.get_model({}, device=device).requires_grad_(False)
     if full.weights == 1:
         of_others = runpy.run_path(str(ROOT / "benchmarks" / "full_size_memory.py"))
         of_others["cast_at_use"](model.diffusion_model)
@@ -138,50 +188,57 @@ def counted(full: Full, checkpointing: bool, place: str | None) -> tuple[float, 
     """GiB of the weights, of the most that one prediction and its backward pass have beside them,
     and of what lies elsewhere meanwhile."""
     import torch
-    from comfyui_softrepa.injection import make_application
-    from comfyui_softrepa.injection.architectures import architecture_of
-    from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
-    from comfyui_softrepa.training.model.graph.blocks import training_mode, writes_allowed
-    from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
     from comfyui_softrepa.training.step.footprint import Watch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = built(full)
-        architecture = architecture_of(model)
-        width = architecture.widths(model)[0]
-        adapter = Adapter(
-            tokens=torch.zeros(1, 5, 4, width, requires_grad=True),
-            offsets=torch.zeros(1, 100, 5, width, requires_grad=True),
-            architecture=architecture.NAME,
-            placement=PLACEMENTS[architecture.NAME][0],
-            layers=tuple(map(str, range(5))),
-        )
-        options = training_options(model, checkpointing, place and torch.device(place))
-        more = {"num_tokens": full.text[0]} if architecture.NAME == "lumina" else {}
-        if full.kind in ("flux", "chroma"):
-            more = {"guidance": torch.zeros(1), **more}
-        if full.kind == "flux":
-            more["y"] = torch.zeros(1, 768)
-        side = SIDE // full.cell
-        given = torch.zeros(1, *full.latent, side, side), torch.full((1,), 0.5)
-        context = torch.zeros(1, *full.text)
-        writes = architecture.WRITES and not checkpointing
-        with (
-            writes_allowed() if writes else nullcontext(),
-            Watch(torch.device("cpu")) as here,
-            Watch(torch.device(ELSEWHERE)) as there,
-            training_mode(),
-        ):
-            found = model.apply_model(
-                *given,
-                c_crossattn=context,
-                transformer_options=with_adapter(options, make_application(model, adapter)),
-                **more,
-            )
-            torch.autograd.grad(found.sum(), [adapter.tokens, adapter.offsets])
+        model = built(full, "cpu")
+        here, there = Watch(torch.device("cpu")), Watch(torch.device(ELSEWHERE))
+        with here, there:
+            predicted(model, full, checkpointing, place)
         weights = sum(each.nbytes for each in model.diffusion_model.parameters())
     return weights / GIB, here.most / GIB, there.most / GIB
+
+
+def predicted(model: Any, full: Full, checkpointing: bool, place: str | None) -> None:
+    """One prediction and its backward pass, on the model's device."""
+    import torch
+    from comfyui_softrepa.injection import make_application
+    from comfyui_softrepa.injection.architectures import architecture_of
+    from comfyui_softrepa.softrepa.adapter import PLACEMENTS, Adapter
+    from comfyui_softrepa.tests import small_models
+    from comfyui_softrepa.training.model.graph.blocks import training_mode, writes_allowed
+    from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
+
+    architecture = architecture_of(model)
+    blocks = getattr(model.diffusion_model, small_models.KINDS[full.kind].blocks)
+    width, layers = architecture.widths(model)[0], min(5, len(blocks))
+    device = next(model.diffusion_model.parameters()).device
+    zeros = functools.partial(torch.zeros, device=device)
+    adapter = Adapter(
+        tokens=zeros(1, layers, 4, width, requires_grad=True),
+        offsets=zeros(1, 100, layers, width, requires_grad=True),
+        architecture=architecture.NAME,
+        placement=PLACEMENTS[architecture.NAME][0],
+        layers=tuple(map(str, range(layers))),
+    )
+    options = training_options(model, checkpointing, place and torch.device(place))
+    more = {"num_tokens": full.text[0]} if architecture.NAME == "lumina" else {}
+    if full.kind in ("flux", "chroma"):
+        more = {"guidance": zeros(1), **more}
+    if full.kind == "flux":
+        more["y"] = zeros(1, model.diffusion_model.params.vec_in_dim)
+    side = SIDE // full.cell
+    writes = architecture.WRITES and not checkpointing
+    with writes_allowed() if writes else nullcontext(), training_mode():
+        found = model.apply_model(
+            zeros(1, *full.latent, side, side),
+            zeros(1) + 0.5,
+            c_crossattn=zeros(1, *full.text),
+            transformer_options=with_adapter(options, make_application(model, adapter)),
+            **more,
+        )
+        torch.autograd.grad(found.sum(), [adapter.tokens, adapter.offsets])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from comfyui_softrepa.demo.flux_base import network, short
 from comfyui_softrepa.demo.flux_base import train as flux
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.golden_models import relative_error
-from safetensors.torch import save_file
 from torch import Tensor
 
 PROMPTS = ["two red circles left of a blue square", "", "a black triangle"]
@@ -24,22 +23,8 @@ TIMES = torch.tensor([0.02, 0.5, 1.0])
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random ones, under the names of a file."""
-    torch.manual_seed(0)
-    made = network.build()
-    state = {}
-    for name, value in made.state_dict().items():
-        name = name.replace("_norm.weight", "_norm.scale")
-        state[name] = (torch.randn_like(value) * 0.05 + value).half().contiguous()
-    path = tmp_path_factory.mktemp("flux") / "flux.safetensors"
-    save_file(state, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(weights: Path) -> short.Flux:
-    return short.Flux.load(weights, torch.float32)
+def model() -> short.Flux:
+    return short.Flux.load(precision=torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +90,15 @@ def test_its_prompts_are_what_comfyuis_clip_gives(model: short.Flux):
     torch.testing.assert_close(found[1], pooled.float(), atol=1e-4, rtol=1e-4)
 
 
-def test_comfyui_takes_the_file_for_flux(weights: Path):
+def test_comfyui_takes_the_file_for_flux():
     import comfy.sd
     from comfy.model_detection import detect_unet_config
     from safetensors.torch import load_file
 
-    found = detect_unet_config(load_file(weights), "")
+    found = detect_unet_config(load_file(flux.FLUX), "")
     if found["num_heads"] != 1:
         pytest.skip("this ComfyUI knows Flux at its full width only")
-    loaded = comfy.sd.load_diffusion_model(str(weights))
+    loaded = comfy.sd.load_diffusion_model(str(flux.FLUX))
     assert type(loaded.model.model_config) is comfy.supported_models.FluxSchnell
     assert loaded.get_model_object("model_sampling").shift == short.Flux.SHIFT
 
