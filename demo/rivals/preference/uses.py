@@ -20,7 +20,7 @@ class Use:
     part: str = "judged"
 
 
-BETAS = (20.0, 200.0, 2000.0)
+BETAS = (20.0, 200.0, 2000.0, 10_000.0)
 """Tried on the prompts for choosing."""
 CHOSEN: Mapping[str, float] = MappingProxyType({"dpo": 2000.0, "lora": 2000.0})
 """The best of them, by method."""
