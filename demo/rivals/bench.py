@@ -27,6 +27,7 @@ from .attention import EVALUATIONS, GRADIENTS, LED
 from .guidance import SAMPLERS, at
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method
 from .preference import results as preference
+from .preference.uses import Use
 
 BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet}
 KEPT = Path(__file__).resolve().parents[1] / "kept"
@@ -82,7 +83,7 @@ class Bench:
         folder = folder if self.base == "sd3" else folder / self.base
         return preference.Bench(self._scale.judged, folder, self._scale.compared, self.model)
 
-    def preferred(self, lesson: str, seed: int) -> preference.Use:
+    def preferred(self, lesson: str, seed: int) -> Use:
         """A lesson of PREFERENCE at a training seed."""
         use = replace(PREFERENCE[lesson], seed=seed)
         steps = self._scale.training

@@ -56,7 +56,6 @@ METHODS = (
     "SoftREPA, demo",
     "AGSM",
     "SoftREPA, demo + CFG++",
-    "SoftREPA, published",
     "SoftREPA, recommended",
     "SoftREPA, mixed lengths",
 )

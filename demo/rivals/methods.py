@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..lesson import COMMON
-from .preference.results import Use
+from .preference.uses import CHOSEN, STEPS, Use
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ LESSONS: Mapping[str, Lesson] = MappingProxyType(
 )
 PREFERENCE: Mapping[str, Use] = MappingProxyType(
     {
-        "dpo": Use("dpo", beta=2000.0, steps=400),
-        "dpo-lora": Use("lora", beta=2000.0, steps=400),
+        "dpo": Use("dpo", beta=CHOSEN["dpo"], steps=STEPS),
+        "dpo-lora": Use("lora", beta=CHOSEN["lora"], steps=STEPS),
     }
 )
 """Lessons that `preference` gives."""

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...evaluation.statistics.rates import NORMAL_95, wilson
+from ...evaluation.statistics.rates import wilson
 from .. import world
 from ..judge import ATTRIBUTES
 from ..sweep import grid
-from . import length
-from .methods import JOINED, METHODS, ORDINARY, PLUS
+from .answers import Answers, answer_of, answers_of, groups_of, points, prompts_of
+from .comparisons import longer, pairs
+from .methods import METHODS, ORDINARY
 
 PAGE = Path(__file__).resolve().parents[1] / "RIVALS.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
 TITLES: Mapping[str, str] = {"sd3": "SD3 base", "unet": "U-Net base (SD1.x)"}
 OBJECTS = ((2, 3), (4, 4), (5, 6))
 """Prompts by how many objects they ask for."""
-
-Answers = NDArray[np.float64]
 
 
 def tables(file: Path) -> str:
@@ -33,8 +31,8 @@ def tables(file: Path) -> str:
     for base, title in TITLES.items():
         own = [row for row in rows if row["base"] == base]
         if any(row["part"] == "judged" for row in own):
-            parts += [f"### {title}", _judged(own), _pairs(own), _by_prompt(own)]
-            parts += [*_longer(own), _choosing(own)]
+            parts += [f"### {title}", _judged(own), pairs(own), _by_prompt(own)]
+            parts += ["\n".join(longer(own)), _choosing(own)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -46,28 +44,8 @@ def show(file: Path, page: Path = PAGE) -> None:
     page.write_text(f"{before}{BEGIN}\n\n{tables(file)}\n\n{END}{after}", encoding="utf-8")
 
 
-def _groups(
-    rows: Sequence[Mapping[str, Any]], part: str = "judged"
-) -> dict[str, list[Mapping[str, Any]]]:
-    """The judged rows of each method, a training seed each, in the order of `METHODS`; where there
-    is one of more prompts, that one. part: "judged", or a kind of longer prompts."""
-    longest: dict[tuple[str, int | None], Mapping[str, Any]] = {}
-    for row in rows:
-        if row["part"] == part:
-            key = row["method"], row["seed"]
-            longest[key] = max(longest.get(key, row), row, key=_prompts)
-    groups = {
-        one.name: [row for (name, _), row in longest.items() if name == one.name] for one in METHODS
-    }
-    return {name: group for name, group in groups.items() if group}
-
-
-def _prompts(row: Mapping[str, Any]) -> int:
-    return len(row["verdicts"]["all"])
-
-
 def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
-    groups = _groups(rows)
+    groups = groups_of(rows)
     others = [name for name in ATTRIBUTES if name != "all"]
     lines = [
         f"| method | scale | seeds | prompts | all right | gain over {ORDINARY} "
@@ -76,15 +54,15 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     base = groups.get(ORDINARY)
     for name, group in groups.items():
-        found = _answers(group, "all")
+        found = answers_of(group, "all")
         cells = [
             name,
             _scale(group[0]),
             "" if group[0]["seed"] is None else str(len(group)),
             str(len(found)),
             _share(group),
-            "" if base is None or name == ORDINARY else _gain(found, _answers(base, "all")),
-            *(f"{_answers(group, each).mean():.1%}" for each in others),
+            "" if base is None or name == ORDINARY else _gain(found, answers_of(base, "all")),
+            *(f"{answers_of(group, each).mean():.1%}" for each in others),
             str(group[0]["evaluations"]),
             f"{gradients:.0f}" if (gradients := _mean(group, "gradients")) else "",
             f"{_mean(group, 'seconds'):.3f}",
@@ -111,7 +89,7 @@ def _share(group: Sequence[Mapping[str, Any]]) -> str:
     if len(bits) == 1:
         return str(wilson(bits[0].count("1"), len(bits[0])))
     each = ", ".join(f"{one.count('1') / len(one):.1%}" for one in bits)
-    return f"{_answers(group, 'all').mean():.1%} ({each})"
+    return f"{answers_of(group, 'all').mean():.1%} ({each})"
 
 
 def _cost(training: Mapping[str, Any] | None) -> str:
@@ -128,8 +106,8 @@ def _cost(training: Mapping[str, Any] | None) -> str:
 
 def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
     """Shares right by how many objects and how many words the prompt has, with the gains."""
-    groups = _groups(rows)
-    count = min(_prompts(row) for group in groups.values() for row in group)
+    groups = groups_of(rows)
+    count = min(prompts_of(row) for group in groups.values() for row in group)
     scenes = world.unswept_scenes(count)
     objects = np.array([sum(group.number for group in scene.groups) for scene in scenes])
     words = np.array([len(world.caption(scene).split()) for scene in scenes])
@@ -139,9 +117,9 @@ def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
     parts = [(name, chosen) for name, chosen in parts if chosen.any()]
     head = " | ".join(f"{name} ({chosen.sum()})" for name, chosen in parts)
     lines = [f"| all right | {head} |", "|" + "---|" * (1 + len(parts))]
-    base = _answers(groups[ORDINARY], "all")[:count] if ORDINARY in groups else None
+    base = answers_of(groups[ORDINARY], "all")[:count] if ORDINARY in groups else None
     for name, group in groups.items():
-        found, cells = _answers(group, "all")[:count], []
+        found, cells = answers_of(group, "all")[:count], []
         for _, chosen in parts:
             cell = f"{found[chosen].mean():.1%}"
             if base is not None and name != ORDINARY and chosen.sum() > 1:
@@ -149,62 +127,6 @@ def _by_prompt(rows: Sequence[Mapping[str, Any]]) -> str:
             cells.append(cell)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What was trained against what costs nothing; hybrids against the better of their parts and
-    the best of all single methods."""
-    groups = _groups(rows)
-    whole = max(_prompts(row) for group in groups.values() for row in group)
-    found = {name: _answers(group, "all") for name, group in groups.items()}
-    found = {name: answers for name, answers in found.items() if len(answers) == whole}
-    singles = {name: answers for name, answers in found.items() if JOINED not in name}
-    best = max(singles, key=lambda name: singles[name].mean())
-    lines = [
-        f"| paired | all right | over {PLUS} | better part | over it "
-        f"| over {best}, the best single |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, answers in found.items():
-        if groups[name][0]["seed"] is None:
-            continue
-        own = [part for part in name.split(JOINED) if part in singles and part != name]
-        part = max(own, key=lambda one: singles[one].mean(), default=None)
-        others = [PLUS, part, best if part else None]
-        over = [points(answers - found[one]) if one in found else "" for one in others]
-        cells = [name, f"{answers.mean():.1%}", over[0], part or "", *over[1:]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) if len(lines) > 2 else ""
-
-
-def _longer(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """On longer prompts beside the short ones for the same scenes: shares right, the gains over
-    ordinary guidance at each length, and how much more is gained on the longer ones."""
-    by_kind = {kind: _groups(rows, kind) for kind in length.KINDS}
-    short = _groups(rows)
-    if not all(ORDINARY in groups for groups in (short, *by_kind.values())):
-        return
-    lines = [
-        f"| all right; gain over {ORDINARY} | prompts | the caption "
-        f"| {' | '.join(f'{kind} | gained more than there' for kind in by_kind)} |",
-        "|" + "---|" * (3 + 2 * len(by_kind)),
-    ]
-    for name in by_kind[next(iter(by_kind))]:
-        groups = [short.get(name), *(groups.get(name) for groups in by_kind.values())]
-        if None in groups:
-            continue
-        count = min(_prompts(row) for one in groups for row in one)
-        bare = [_answers(one[ORDINARY], "all")[:count] for one in (short, *by_kind.values())]
-        found = [_answers(one, "all")[:count] for one in groups]
-        gains = [one - under for one, under in zip(found, bare, strict=True)]
-        cells = [name, str(count)]
-        for answers, gain in zip(found, gains, strict=True):
-            told = "" if name == ORDINARY else f", {points(gain)}"
-            cells.append(f"{answers.mean():.1%}{told}")
-            if gain is not gains[0]:
-                cells.append("" if name == ORDINARY else points(gain - gains[0]))
-        lines.append(f"| {' | '.join(cells)} |")
-    yield "\n".join(lines)
 
 
 def _choosing(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -216,7 +138,7 @@ def _choosing(rows: Sequence[Mapping[str, Any]]) -> str:
             if row["part"] == "choosing" and row["method"] == method.name
         }
         if tried:
-            told = (f"{scale:g}: {_answer(tried[scale]).mean():.1%}" for scale in sorted(tried))
+            told = (f"{scale:g}: {answer_of(tried[scale]).mean():.1%}" for scale in sorted(tried))
             lines.append(
                 f"| {method.name} ({len(next(iter(tried.values())))}) | {', '.join(told)} |"
             )
@@ -227,20 +149,3 @@ def _gain(found: Answers, base: Answers) -> str:
     """On the prompts that both have."""
     count = min(len(found), len(base))
     return points(found[:count] - base[:count])
-
-
-def points(changes: Answers) -> str:
-    """The mean change in percentage points, with its 95 % interval over prompts."""
-    by_prompt = 100 * changes
-    mean, half = by_prompt.mean(), NORMAL_95 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-
-
-def _answers(group: Sequence[Mapping[str, Any]], attribute: str) -> Answers:
-    """Each prompt's share of right pictures over the training seeds."""
-    count = min(map(_prompts, group))
-    return np.mean([_answer(row["verdicts"][attribute])[:count] for row in group], axis=0)
-
-
-def _answer(bits: str) -> Answers:
-    return np.array([float(bit) for bit in bits])

@@ -3,7 +3,9 @@ do, and what is measured is what it says."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +21,10 @@ from comfyui_softrepa.demo.rivals.editing import results
 from comfyui_softrepa.demo.rivals.editing.arms import UNEDITED, USES, WAYS, Arm, arms
 from comfyui_softrepa.demo.rivals.editing.bench import KEPT, Bench, edits, schedule
 from comfyui_softrepa.demo.rivals.preference import lesson
+from comfyui_softrepa.demo.rivals.preference import results as preferred
 from comfyui_softrepa.demo.rivals.preference.lora import Lora
 from comfyui_softrepa.demo.rivals.preference.pairs import Compared
+from comfyui_softrepa.demo.rivals.preference.uses import BETAS, CHOSEN, STEPS, Use
 from comfyui_softrepa.demo.sweep import training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.evaluation.painting.picture import as_image
@@ -173,6 +177,31 @@ def test_preference_s_gradients_are_the_trainer_s(base: evaluate.Base, model: Mo
         torch.testing.assert_close(
             live.tensors[name].grad, tensor.grad, rtol=1e-3, atol=2e-3 * scale
         )
+
+
+def test_preference_takes_what_the_rows_have(tmp_path: Path):
+    """And of these only what is the same measurement."""
+    rows, file = tmp_path / "rows.jsonl", tmp_path / "results.jsonl"
+    right = dict.fromkeys(("all", "colour", "shape", "number", "relation"), "01" * 250)
+    told = {"base": "sd3", "part": "judged", "scale": 4.0, "verdicts": right}
+    others = [{**told, "base": "unet"}, {**told, "scale": 3.0}, {**told, "part": "choosing"}]
+    made = [{**one, "method": "CFG", "seed": None} for one in others]
+    made.append({**told, "method": "DPO LoRA", "seed": 1})
+    rows.write_text("".join(json.dumps(row) + "\n" for row in made))
+    lora = Use("lora", 1.0, CHOSEN["lora"], STEPS, 1)
+    assert preferred.read(file, rows) == {lora: right}
+    tried = Use("dpo", 1.0, 20.0, STEPS, part="choosing")
+    file.write_text(json.dumps({"use": asdict(tried), "right": {"all": "1"}}) + "\n")
+    assert list(preferred.read(file, rows)) == [tried, lora]
+    assert set(CHOSEN.values()) <= set(BETAS)
+
+
+def test_beta_is_the_best_of_those_tried():
+    found = preferred.read()
+    for method, beta in CHOSEN.items():
+        tried = {use.beta: right["all"].count("1") for use, right in found.items()
+                 if use.part == "choosing" and use.method == method}  # fmt: skip
+        assert tried[beta] == max(tried.values())
 
 
 def test_a_lora_acts_only_while_it_is_on(model: Model):

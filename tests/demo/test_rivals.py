@@ -99,6 +99,15 @@ def test_preference_is_trained_by_its_own_code(tmp_path: Path, base: str):
     assert len(list((tmp_path / "preference").rglob("*.safetensors"))) == 2
 
 
+def test_captions_of_mixed_length_tell_the_same_scenes():
+    scenes = grid.training_scenes()[:2]
+    mixed = length.Mixed.of(Model.load(), scenes, 0)
+    for at, scene in enumerate(scenes):
+        short, *longer = mixed.captions(at)
+        assert short == world.caption(scene) == mixed.texts[at]
+        assert all(one.startswith(short) and len(one) > len(short) for one in longer)
+
+
 def test_what_judges_chose_nothing_and_taught_nothing():
     judged = {world.caption(scene) for scene in bench.WHOLE.scenes("judged")}
     chose = {world.caption(scene) for scene in bench.WHOLE.scenes("choosing")}

@@ -13,7 +13,7 @@ import pytest
 import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.rivals import guidance
+from comfyui_softrepa.demo.rivals import guidance, length
 from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight, training
 from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter
@@ -45,9 +45,11 @@ def test_it_paints_what_the_nodes_paint(
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_two_adapters_act_as_two_nodes(base: evaluate.Base, model: Model, strength: float):
+    """On prompts longer than any the base has learned from."""
     size = {"blocks": 3, "width": training.WIDTH, "offset_width": training.WIDTH}
     under, over = (random_adapter(seed=seed, **size) for seed in (1, 2))
-    prompts = [world.caption(scene) for scene in world.held_out_scenes(2, seed=0)]
+    scenes = world.held_out_scenes(2, seed=0)
+    prompts = [tell(one) for tell, one in zip(length.KINDS.values(), scenes, strict=True)]
     patched = base.model
     for adapter, strong in ((under, 1.0), (over, strength)):
         application = injection.make_application(base.model.model, adapter, strong)

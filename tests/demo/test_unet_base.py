@@ -25,7 +25,7 @@ from comfyui_softrepa.softrepa.adapter import Adapter
 from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
 from safetensors.torch import load_file
 
-PROMPTS = ["two red circles left of a blue square", "", "a black triangle"]
+PROMPTS = ["two red circles left of a blue square two red circles left of a blue square", "", "a"]
 SAMPLING = evaluate.sampling(steps=4)
 
 

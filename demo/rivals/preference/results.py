@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from ...table import gain
 from . import pairs
 from .lesson import FLAGS, train, train_lora
 from .lora import Lora
+from .uses import IN_ROWS, Use, tried, uses
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 ROWS = Path(__file__).parents[1] / "rows.jsonl"
@@ -36,43 +36,8 @@ SECTION = "preference"
 KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
 ADAPTERS = ROOT / "build" / "preference"
 """Where pairs and trained adapters are kept between runs."""
-PROMPTS = 500
+PROMPTS, CHOOSING = 500, 125
 GUIDANCE = pairs.GUIDANCE["mmdit"]
-
-
-@dataclass(frozen=True)
-class Use:
-    """One way to paint. method: bare, softrepa (the kept adapter), dpo, or lora, one trained by
-    dpo. seed: of dpo's training."""
-
-    method: str
-    strength: float = 1.0
-    beta: float = 0.0
-    steps: int = 0
-    seed: int = 0
-
-
-def uses() -> Iterator[Use]:
-    """A training seed at a time, so that what is there when time runs out compares like with
-    like."""
-    yield Use("bare")
-    for seed in (0, 1, 2):
-        for strength in (1.0, 0.5):
-            yield Use("dpo", strength, 2000.0, 400, seed)
-        yield Use("lora", 1.0, 2000.0, 400, seed)
-    yield Use("softrepa", 0.5)
-    yield Use("dpo", 1.0, 500.0, 400)
-
-
-IN_ROWS: Mapping[tuple[str, float, float], str] = MappingProxyType(
-    {
-        ("bare", 1.0, 0.0): "CFG",
-        ("dpo", 1.0, 2000.0): "DPO tokens",
-        ("lora", 1.0, 2000.0): "DPO LoRA",
-        ("softrepa", 0.5, 0.0): "SoftREPA, demo",
-    }
-)
-"""Methods of the rivals' rows, which are these uses: the same prompts, seeds and guidance."""
 
 
 @dataclass
@@ -92,8 +57,9 @@ class Bench:
     def model(self) -> Short:
         return self.loaded or Model.load()
 
-    @cached_property
-    def scenes(self) -> list[world.Scene]:
+    def scenes(self, part: str) -> list[world.Scene]:
+        if part == "choosing":
+            return world.held_out_scenes(world.SWEPT, world.SWEPT_SEED)[:CHOOSING]
         return world.unswept_scenes(self.prompts)
 
     @cached_property
@@ -142,11 +108,12 @@ class Bench:
 
     def measure(self, use: Use) -> dict[str, Any]:
         """Each prompt's verdict, 1 or 0, attribute by attribute."""
-        prompts, seeds = [world.caption(scene) for scene in self.scenes], range(len(self.scenes))
+        scenes = self.scenes(use.part)
+        prompts, seeds = [world.caption(scene) for scene in scenes], range(len(scenes))
         adapter = self.adapter(use)
         with self.on(use):
             pictures = self.model.paint(prompts, seeds, adapter, strength=use.strength)
-        found = verdicts(list(pictures), self.scenes)
+        found = verdicts(list(pictures), scenes)
         return {name: "".join("01"[v.as_dict()[name]] for v in found) for name in ATTRIBUTES}
 
 
@@ -161,6 +128,8 @@ def read(file: Path = RESULTS, rows: Path = ROWS) -> dict[Use, Mapping[str, str]
         and len(row["verdicts"]["all"]) == PROMPTS
     }
     for use in uses():
+        if use.part == "choosing":
+            continue
         name = IN_ROWS.get((use.method, use.strength, use.beta))
         if use not in found and (name, use.seed) in judged:
             found[use] = judged[name, use.seed]
@@ -187,6 +156,8 @@ def table(file: Path = RESULTS, rows: Path = ROWS) -> str:
     found = read(file, rows)
     groups: dict[tuple[str, float, float, int], list[Mapping[str, str]]] = {}
     for use, right in found.items():
+        if use.part == "choosing":
+            continue
         groups.setdefault((use.method, use.strength, use.beta, use.steps), []).append(right)
     lines = [
         "| tokens | strength | beta | right, by training seed | mean | gain | colour | shape "
@@ -209,6 +180,13 @@ def table(file: Path = RESULTS, rows: Path = ROWS) -> str:
             ),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    chose = [
+        f"{use.method} {use.beta:g}: {_numbers(found[use]['all']).mean():.1%}"
+        for use in tried()
+        if use in found
+    ]
+    if chose:
+        lines += ["", f"All right on {CHOOSING} prompts for choosing, by beta: {', '.join(chose)}."]
     return "\n".join([*lines, "", f"{len(found)} of {len(list(uses()))} are measured."])
 
 

@@ -1,0 +1,59 @@
+"""Rows of one base by what they are of, and answers paired over prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...evaluation.statistics.rates import NORMAL_95
+from .methods import METHODS
+
+Answers = NDArray[np.float64]
+
+
+def groups_of(
+    rows: Sequence[Mapping[str, Any]], part: str = "judged"
+) -> dict[str, list[Mapping[str, Any]]]:
+    """The judged rows of each method, a training seed each, in the order of `METHODS`; where there
+    is one of more prompts, that one. part: "judged", or a kind of longer prompts."""
+    longest: dict[tuple[str, int | None], Mapping[str, Any]] = {}
+    for row in rows:
+        if row["part"] == part:
+            key = row["method"], row["seed"]
+            longest[key] = max(longest.get(key, row), row, key=prompts_of)
+    groups = {
+        one.name: [row for (name, _), row in longest.items() if name == one.name] for one in METHODS
+    }
+    return {name: group for name, group in groups.items() if group}
+
+
+def prompts_of(row: Mapping[str, Any]) -> int:
+    return len(row["verdicts"]["all"])
+
+
+def of_seeds(
+    group: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The rows whose training seed is one of the others'."""
+    seeds = {row["seed"] for row in others}
+    return [row for row in group if row["seed"] in seeds]
+
+
+def points(changes: Answers) -> str:
+    """The mean change in percentage points, with its 95 % interval over prompts."""
+    by_prompt = 100 * changes
+    mean, half = by_prompt.mean(), NORMAL_95 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def answers_of(group: Sequence[Mapping[str, Any]], attribute: str) -> Answers:
+    """Each prompt's share of right pictures over the training seeds."""
+    count = min(map(prompts_of, group))
+    return np.mean([answer_of(row["verdicts"][attribute])[:count] for row in group], axis=0)
+
+
+def answer_of(bits: str) -> Answers:
+    return np.array([float(bit) for bit in bits])
