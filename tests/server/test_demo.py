@@ -15,12 +15,12 @@ from comfyui_softrepa.evaluation.trial import Cell, Trial, open_trial
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-PAIRS, STEPS, PROMPTS = 32, 8, 8
+PROMPTS = 12
 
 
 def run(comfyui: Path, output: Path, *more: str) -> str:
-    command = [sys.executable, str(ROOT / "demo" / "run.py"), f"--output={output}", *more]
-    command += [f"--pairs={PAIRS}", f"--steps={STEPS}", f"--prompts={PROMPTS}"]
+    command = [sys.executable, str(ROOT / "demo" / "run.py"), "--output", str(output),
+               "--pairs", "48", "--steps", "20", "--prompts", str(PROMPTS), *more]  # fmt: skip
     done = subprocess.run(
         command,
         check=True,
@@ -41,8 +41,9 @@ def output(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_first_pictures_come_before_anything_long(output: Path):
     said = (output.parent / "said").read_text()
-    first, training = f"first pictures: {output / 'first.png'}", f"training {STEPS} steps"
-    assert 0 < said.index(first) < said.index(training)
+    assert (
+        0 < said.index(f"first pictures: {output / 'first.png'}") < said.index("training 20 steps")
+    )
     sheet = Image.open(output / "first.png").convert("RGB")
     assert len(sheet.getcolors(1 << 24)) > 100
 
@@ -79,7 +80,7 @@ def test_it_leaves_sheet_table_and_verdicts(output: Path):
 
 
 def test_no_prompt_of_the_evaluation_is_in_the_training_folder(output: Path):
-    folder = output / "comfyui" / "input" / f"softrepa_demo_{PAIRS}"
+    folder = output / "comfyui" / "input" / "softrepa_demo_48"
     trained = {file.read_text().strip() for file in folder.glob("*.txt")}
     entries = json.loads((output / "results.json").read_text())
     scenes = world.unswept_scenes(PROMPTS)

@@ -88,8 +88,9 @@ def build(
     writer.write("texts", embedded, captions)
     encoder.release()
     barrier()
-    asked = wanted(pairs, further, cached)
     draw = None if cached == "all" else Drawn(encoder, bits)
+    # Looking for a million captions takes a while: once where none was lacking.
+    asked = iter(()) if whole else wanted(pairs, further, cached)
     places = places if whole else _present(catalog)
     return Cache(places, encoder.identity, pairs, images, further, asked, bits, draw)
 
