@@ -12,8 +12,9 @@ import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.base import clip, train
-from comfyui_softrepa.demo.flux_base import network, short
+from comfyui_softrepa.demo.flux_base import gain, network, short
 from comfyui_softrepa.demo.flux_base import train as flux
+from comfyui_softrepa.demo.sweep import grid
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.golden_models import relative_error
 from torch import Tensor
@@ -101,6 +102,12 @@ def test_comfyui_takes_the_file_for_flux():
     loaded = comfy.sd.load_diffusion_model(str(flux.FLUX))
     assert type(loaded.model.model_config) is comfy.supported_models.FluxSchnell
     assert loaded.get_model_object("model_sampling").shift == short.Flux.SHIFT
+
+
+def test_its_row_is_what_was_found():
+    page = (gain.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
+    assert gain.table() in page
+    assert {entry["flags"]["seed"] for entry in grid.read(gain.RESULTS)} == set(gain.SEEDS)
 
 
 def test_levels_are_the_samplers(model: short.Flux, patcher: Any):
