@@ -110,7 +110,7 @@ def _led(name: str, base: str, *scales: float) -> tuple[Method, ...]:
 
 METHODS: tuple[Method, ...] = (
     Method("no guidance", "alone", (1.0,)),
-    Method(ORDINARY, "CFG", (2.0, 3.0, 4.0, 6.0, 8.0)),
+    Method(ORDINARY, "CFG", (2.0, 3.0, 4.0, 6.0, 8.0, 10.0)),
     Method(PLUS, "CFG++", (0.6, 1.0, 1.5, 2.0, 3.0)),
     Method("SoftREPA, demo", "CFG", (), ORDINARY, "softrepa-demo", 0.5),
     Method("AGSM", "CFG", like=ORDINARY, lesson="agsm"),
