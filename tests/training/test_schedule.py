@@ -74,6 +74,31 @@ def test_a_recipe_is_its_flags_and_other_flags_win(tmp_path) -> None:
     assert settings.decisive()["recipe"] == settings.recipe
 
 
+@pytest.mark.parametrize(
+    ("flags", "family", "normalise", "temperature"),
+    [
+        ([], "SD3", True, 0.3),
+        ([], "Flux.1", True, 0.3),
+        ([], "SD1.x", False, 0.07),
+        ([], "SDXL", False, 0.07),
+        (["--normalise"], "SDXL", True, 0.3),
+        (["--no-normalise"], "SD3", False, 0.07),
+        (["--objective=agsm"], "SDXL", True, None),
+    ],
+)
+def test_the_recommended_temperature_is_a_matter_of_the_family(
+    flags: list[str], family: str, normalise: bool, temperature: float | None
+) -> None:
+    settings = read_settings([*NEEDED, "--recipe=recommended", *flags]).completed(family)
+    assert settings.hyperparameters["normalise"] is normalise
+    assert temperature in (None, settings.hyperparameters["temperature"])
+    told = [each for each in flags if "normalise" in each]
+    assert settings.recipe == (
+        f"recommended, with --normalise {normalise}" if told else "recommended"
+    )
+    assert read_settings(NEEDED).completed(family).hyperparameters["normalise"] is False
+
+
 def test_nobody_has_published_agsms_settings() -> None:
     with pytest.raises(BadInput, match="--recipe published is of --objective softrepa"):
         read_settings([*NEEDED, "--recipe=published", "--objective=agsm"])

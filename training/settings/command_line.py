@@ -12,7 +12,7 @@ from ..data.reading.text_files import read_toml
 from ..errors import BadInput
 from .flags import Parser, parser
 from .paths import expanded
-from .recipes import OF_CAPTIONS, OF_OBJECTIVE, flags_of
+from .recipes import OF_CAPTIONS, OF_FAMILY, OF_OBJECTIVE, flags_of
 from .values import Settings, compares, flag
 
 _PROSE = ("title", "description", "author")
@@ -77,6 +77,7 @@ def _with_recipe(made: Parser, recipe: str, arguments: list[str]) -> dict[str, A
     alone = vars(made.parse_args([*chosen, "--data=.", f"--recipe={recipe}"]))
     names = [each.partition("=")[0].removeprefix("--") for each in chosen]
     names = [name.removeprefix("no-").replace("-", "_") for name in names]
+    names = [*OF_FAMILY.get(recipe, ()), *names]
     others = [f"{flag(name)} {given[name]}" for name in names if given[name] != alone[name]]
     return {**given, "recipe": f"{recipe}, with {', '.join(others)}" if others else recipe}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from .families import UNETS
+
 RECIPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "published": (
@@ -20,11 +22,14 @@ RECIPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "--latents=sampled",
             "--timesteps=uniform",
         ),
-        "recommended": ("--normalise", "--hard-share=0.5", "--negatives=1"),
+        "recommended": ("--hard-share=0.5", "--negatives=1"),
     }
 )
 """published: the code of SoftREPA's authors, as far as it differs from the defaults. recommended:
-what the tables of demo/RESULTS.md and training/README.md prefer."""
+what the tables of demo/RESULTS.md and training/README.md prefer, with `normalises`."""
+
+OF_FAMILY: Mapping[str, tuple[str, ...]] = MappingProxyType({"recommended": ("normalise",)})
+"""Flags that a recipe sets once the model's family is known: see `normalises`."""
 
 OF_CAPTIONS = ("normalise", "hard-share", "negatives", "replay")
 """Flags of objectives that compare captions."""
@@ -35,6 +40,16 @@ def flags_of(recipe: str, compares: str) -> tuple[str, ...]:
     if compares == "captions":
         return RECIPES[recipe]
     return tuple(one for one in RECIPES[recipe] if _name(one) not in OF_CAPTIONS)
+
+
+def normalises(recipe: str | None, objective: str, family: str) -> bool:
+    """Whether a recipe, as `Settings.recipe` names it, sets --normalise for a family of models.
+
+    SoftREPA on U-Nets has its own weight on the caption's error, and gains more without.
+    """
+    if recipe is None or not recipe.startswith("recommended"):
+        return False
+    return not (objective == "softrepa" and family in UNETS)
 
 
 def _name(flag: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from ..data.captions.variants import Variants
 from ..objectives import OBJECTIVES, defaults, hyperparameters
 from .families import FAMILIES
+from .recipes import normalises
 
 PRECISIONS: Mapping[str, torch.dtype | None] = {
     "auto": None,
@@ -139,16 +140,15 @@ class Settings:
         Hyper-parameters of other objectives than the chosen one are passed over.
         """
         known = hyperparameters(OBJECTIVES[given.get("objective", cls.objective)])
-        # Switches do not depend on the model: they are known at once.
-        chosen = {name: one.default for name, one in known.items() if isinstance(one.default, bool)}
-        chosen |= {name: given[name] for name in known if given.get(name) is not None}
+        chosen = {name: given[name] for name in known if given.get(name) is not None}
         own = {name: value for name, value in given.items() if name in FIELDS}
         return cls(**own, hyperparameters=chosen)
 
     def completed(self, family: str) -> Settings:
         """These settings with a family's defaults (a row of `FAMILIES`) for what was left open."""
         given = self.hyperparameters
-        chosen = defaults(OBJECTIVES[self.objective], family, given.get("normalise", False))
+        normalise = given.get("normalise", normalises(self.recipe, self.objective, family))
+        chosen = defaults(OBJECTIVES[self.objective], family, normalise)
         open_ones = {**asdict(FAMILIES[family]), "micro_batch": min(self.batch_size, 4)}
         open_ones = {key: value for key, value in open_ones.items() if getattr(self, key) is None}
         return replace(self, **open_ones, hyperparameters={**chosen, **given})
