@@ -181,7 +181,8 @@ def draw(file: Path) -> None:
             ordered = {curve: points[curve] for curve in CURVES if curve in points}
             title = f"{OBJECTIVES_TRIED[objective]}, strength {strength:g}"
             panels.append(curves.Panel(f"{title}: gain in points", ordered))
-        rows.append(panels)
+        if any(panel.curves for panel in panels):
+            rows.append(panels)
     before = evaluations(flags_of(*CHOSEN[0][:2], 0), CHOSEN[0][2])
     marks = {"an eighth": before / 8, "before": before}
     curves.draw(rows, file, "pair evaluations in training", marks)
