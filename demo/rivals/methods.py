@@ -32,6 +32,7 @@ class Lesson:
 
 _SHARED = {key: COMMON[key] for key in ("batch_size", "tokens")} | {"learning_rate": 1e-3}
 _BEYOND = {key: COMMON[key] for key in ("normalise", "hard_share")}
+_ONE_NEGATIVE = {**_SHARED, **_BEYOND, "objective": "softrepa", "negatives": 1, "steps": 200}
 LESSONS: Mapping[str, Lesson] = MappingProxyType(
     {
         "softrepa-demo": Lesson(
@@ -41,8 +42,9 @@ LESSONS: Mapping[str, Lesson] = MappingProxyType(
         "agsm": Lesson({**_SHARED, **_BEYOND, "objective": "agsm", "steps": 400}),
         "softrepa-published": Lesson({**_SHARED, "objective": "softrepa", "steps": 400}),
         "softrepa-recommended": Lesson(
-            {**_SHARED, **_BEYOND, "objective": "softrepa", "negatives": 1, "steps": 200}
+            _ONE_NEGATIVE, by_base={"unet": {"normalise": False, "steps": 400}}
         ),
+        "softrepa-normalised": Lesson({**_ONE_NEGATIVE, "steps": 400}),
         "softrepa-mixed": Lesson(
             {**_SHARED, **_BEYOND, "objective": "softrepa", "steps": 200}, mixed=True
         ),
@@ -118,6 +120,13 @@ METHODS: tuple[Method, ...] = (
     Method("AGSM + CFG++", "CFG++", like=PLUS, lesson="agsm"),
     Method("SoftREPA, published", "CFG", like=ORDINARY, lesson="softrepa-published"),
     Method("SoftREPA, recommended", "CFG", like=ORDINARY, lesson="softrepa-recommended"),
+    Method(
+        "SoftREPA, recommended, but normalised",
+        "CFG",
+        like=ORDINARY,
+        lesson="softrepa-normalised",
+        bases=("unet",),
+    ),
     *_led("SLG", "sd3", 0.1, 0.25, 0.5, 1.0),
     *_led("PAG", "unet", 0.25, 1.0, 3.0, 6.0),
     *_led("FOCUS", "sd3", 1.0, 3.0, 10.0, 30.0),
