@@ -37,6 +37,6 @@ def test_scripts_of_the_demo_start():
     command = [sys.executable, str(ROOT / "demo" / "base")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "Makes the base model again" in done.stderr
-    command = [sys.executable, str(ROOT / "demo" / "sweep"), "table"]
+    command = [sys.executable, str(ROOT / "demo" / "sweep"), "--table"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("| objective |"), done.stderr

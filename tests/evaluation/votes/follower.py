@@ -15,9 +15,9 @@ from comfyui_softrepa.evaluation.votes.vote import ANSWERS, Vote
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-SLOW = 30_000
+SLOW = 120_000
 """Milliseconds to wait for anything."""
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 ERROR = 0.1
 KEYS = {"left": "ArrowLeft", "right": "ArrowRight", "tie": "ArrowUp", "both_bad": "ArrowDown"}
 READY = "#vote:not([hidden]) #answers button:enabled"

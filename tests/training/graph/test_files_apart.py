@@ -54,7 +54,8 @@ def test_flux_of_files_apart_gives_the_bytes_of_the_command(place):
     hidden = SimpleNamespace(prompt=prompt, unique_id="4", extra_pnginfo=None)
     prepared = type("Prepared", (SoftREPATrain,), {"hidden": hidden})
     with torch.inference_mode():
-        loaders = [(nodes.NODE_CLASS_MAPPINGS[kind](), told) for kind, told in LOADERS.values()]
+        known = nodes.NODE_CLASS_MAPPINGS
+        loaders = [(known[kind](), told) for kind, told in LOADERS.values()]
         loaded = [getattr(each, each.FUNCTION)(**told)[0] for each, told in loaders]
         named = dict(zip(LINKS, loaded, strict=True)) | given
         prepared.execute(
