@@ -158,7 +158,7 @@ def train_your_own() -> Workflow:
     loaded = Loaded(checkpoint["MODEL"], checkpoint["CLIP"], checkpoint["VAE"], train)
     apply = pieces.apply_adapter(flow, loaded, strength=0.5, left=left, number=4)
     pieces.compare(
-        flow, model, loaded, apply, left + 390, "two red circles right of a blue triangle", 5
+        flow, model, loaded, apply, left + 390, "three red squares left of a yellow square", 5
     )
     flow.note("Files", (FIRST, 195), notes.TRAIN_FILES)
     flow.note("Look first", (SECOND, look.bottom + 80), notes.TRAIN_LOOK, width=400)
