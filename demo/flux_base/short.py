@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ...evaluation.trial import Sampling
-from ...softrepa.adapter import Adapter
-from ..evaluate import sampling
 from ..sweep.model import Model
 from . import network, train
 
@@ -36,16 +31,3 @@ class Flux(Model):
         made = network.build()
         network.fill(made, load_file(weights))
         return cls.of(made, train.Prompts.load(), precision)
-
-    def paint(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        adapter: Adapter | None = None,
-        settings: Sampling | None = None,
-        *how: Any,
-        **named: Any,
-    ) -> NDArray[np.uint8]:
-        """As the SD3 base, at the guidance that is best here unless others are given."""
-        settings = settings or sampling(self.GUIDANCE)
-        return super().paint(prompts, seeds, adapter, settings, *how, **named)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.statistics.rates import NORMAL_95
+from ..sweep.page import numbers
 from .methods import METHODS
 
 Answers = NDArray[np.float64]
@@ -42,18 +42,7 @@ def of_seeds(
     return [row for row in group if row["seed"] in seeds]
 
 
-def points(changes: Answers) -> str:
-    """The mean change in percentage points, with its 95 % interval over prompts."""
-    by_prompt = 100 * changes
-    mean, half = by_prompt.mean(), NORMAL_95 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-
-
 def answers_of(group: Sequence[Mapping[str, Any]], attribute: str) -> Answers:
     """Each prompt's share of right pictures over the training seeds."""
     count = min(map(prompts_of, group))
-    return np.mean([answer_of(row["verdicts"][attribute])[:count] for row in group], axis=0)
-
-
-def answer_of(bits: str) -> Answers:
-    return np.array([float(bit) for bit in bits])
+    return np.mean([numbers(row["verdicts"][attribute])[:count] for row in group], axis=0)

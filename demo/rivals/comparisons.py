@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..sweep.page import points
 from . import length
-from .answers import answers_of, groups_of, of_seeds, points, prompts_of
+from .answers import answers_of, groups_of, of_seeds, prompts_of
 from .methods import JOINED, ORDINARY, PLUS
 
 

@@ -12,7 +12,8 @@ from ...evaluation.statistics.rates import wilson
 from .. import world
 from ..judge import ATTRIBUTES
 from ..sweep import grid
-from .answers import Answers, answer_of, answers_of, groups_of, points, prompts_of
+from ..sweep.page import numbers, points
+from .answers import Answers, answers_of, groups_of, prompts_of
 from .comparisons import longer, pairs
 from .methods import METHODS, ORDINARY
 
@@ -138,7 +139,7 @@ def _choosing(rows: Sequence[Mapping[str, Any]]) -> str:
             if row["part"] == "choosing" and row["method"] == method.name
         }
         if tried:
-            told = (f"{scale:g}: {answer_of(tried[scale]).mean():.1%}" for scale in sorted(tried))
+            told = (f"{scale:g}: {numbers(tried[scale]).mean():.1%}" for scale in sorted(tried))
             lines.append(
                 f"| {method.name} ({len(next(iter(tried.values())))}) | {', '.join(told)} |"
             )

@@ -15,7 +15,7 @@ import numpy as np
 from ...evaluation.statistics.rates import paired, rate
 from ...softrepa.adapter import Adapter
 from .. import world
-from ..evaluate import sampling, verdicts
+from ..evaluate import verdicts
 from ..judge import ATTRIBUTES, Verdict
 from ..table import gain
 from . import page
@@ -184,8 +184,9 @@ def painted(
     strength_as: str = "blend",
 ) -> list[Verdict]:
     prompts = [world.caption(scene) for scene in scenes]
-    settings = sampling(model.GUIDANCE)
-    pictures = model.paint(prompts, range(len(scenes)), adapter, settings, strength, strength_as)
+    pictures = model.paint(
+        prompts, range(len(scenes)), adapter, strength=strength, strength_as=strength_as
+    )
     return verdicts(list(pictures), scenes)
 
 

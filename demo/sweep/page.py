@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...evaluation.statistics.rates import NORMAL_95
+
 PAGE = Path(__file__).resolve().parents[1] / "RESULTS.md"
 
 
@@ -31,5 +33,5 @@ def numbers(bits: str) -> NDArray[np.float64]:
 def points(changes: NDArray[np.float64] | Sequence[float]) -> str:
     """Mean change in points with its 95 % interval over prompts; changes: one a prompt."""
     by_prompt = 100 * np.asarray(changes)
-    mean, half = by_prompt.mean(), 1.96 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
+    mean, half = by_prompt.mean(), NORMAL_95 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"

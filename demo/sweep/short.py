@@ -112,10 +112,10 @@ class Short(ABC):
     ) -> NDArray[np.uint8]:
         """As `evaluate.paint`, with the simple scheduler: (N, 64, 64, 3).
 
-        strength, strength_as: the Apply node's. sampler: Euler with ordinary guidance unless given.
-        beneath: as `predict` takes it.
+        settings: with the base's GUIDANCE unless given. strength, strength_as: the Apply node's.
+        sampler: Euler with ordinary guidance unless given. beneath: as `predict` takes it.
         """
-        settings, sampler = settings or sampling(), sampler or euler
+        settings, sampler = settings or sampling(self.GUIDANCE), sampler or euler
         how: dict[str, Any] = {"weight" if strength_as == "attention" else "strength": strength}
         told = {"adapter": adapter, "beneath": beneath, **how}
         painted = []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import EvaluationError
 from ..pilot.report import read_votes
+from ..report.analysis import VOTES
 from ..report.scores import scorers
 from ..trial import Cell, Trial
 from ..trial.files import put, temporary
@@ -22,7 +23,6 @@ from . import places
 
 HELP = "write a trial's better and worse pictures, to train on by preference"
 NAME = "preferences.jsonl"
-VOTES = "votes"
 
 Pair = tuple[Cell, Cell]
 """The better picture and the worse one, of one prompt."""

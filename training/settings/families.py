@@ -54,8 +54,6 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 """SD2.x is in neither paper: it takes SD1.x's row, whose network it shares. Neither is any of those
 after SD3: they take SD3's, which is a transformer too."""
 
-UNETS = frozenset(("SD1.x", "SD2.x", "SDXL"))
-
 _NAMES: Mapping[str, Mapping[int | str, str]] = MappingProxyType(
     {
         "unet": {768: "SD1.x", 1024: "SD2.x", "": "SDXL"},
@@ -72,6 +70,8 @@ _NAMES: Mapping[str, Mapping[int | str, str]] = MappingProxyType(
     }
 )
 """By architecture: the name of ComfyUI's class or the width where these tell more, else ""."""
+
+UNETS = frozenset(_NAMES["unet"].values())
 
 
 def family_of(architecture: str, width: int, model: str = "") -> str:

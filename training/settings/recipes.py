@@ -47,7 +47,8 @@ def normalises(recipe: str | None, objective: str, family: str) -> bool:
 
     SoftREPA on U-Nets has its own weight on the caption's error, and gains more without.
     """
-    if recipe is None or not recipe.startswith("recommended"):
+    name = "" if recipe is None else recipe.partition(",")[0]
+    if "normalise" not in OF_FAMILY.get(name, ()):
         return False
     return not (objective == "softrepa" and family in UNETS)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ... import world
-from ...evaluate import sampling, verdicts
+from ...evaluate import verdicts
 from ...judge import Verdict
 from ...sweep.short import Short
 from ...sweep.training import Pairs
@@ -21,8 +21,6 @@ PROMPTS, SEEDS = 240, 4
 _SEED = 11
 _FIRST_SEED = 100_000
 """No prompt of a measurement is painted with such a seed."""
-GUIDANCE = {"mmdit": 4.0, "unet": 8.0}
-"""At which each base is best."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +55,7 @@ def painted(model: Short, prompts: int = PROMPTS, seeds: int = SEEDS) -> Compare
         scenes.setdefault(world.caption(scene), scene)
     repeated = [name for name in scenes for _ in range(seeds)]
     numbers = range(_FIRST_SEED, _FIRST_SEED + len(repeated))
-    settings = sampling(GUIDANCE[model.ARCHITECTURE])
-    pictures = model.paint(repeated, numbers, settings=settings)
+    pictures = model.paint(repeated, numbers)
     found = verdicts(list(pictures), [scenes[name] for name in repeated])
     better, worse, texts = [], [], []
     for at, name in enumerate(scenes):

@@ -23,6 +23,7 @@ from ...evaluate import verdicts
 from ...judge import ATTRIBUTES
 from ...sweep import grid
 from ...sweep.model import Model
+from ...sweep.page import numbers, points
 from ...sweep.short import Short
 from ...table import gain
 from . import pairs
@@ -37,7 +38,6 @@ KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
 ADAPTERS = ROOT / "build" / "preference"
 """Where pairs and trained adapters are kept between runs."""
 PROMPTS, CHOOSING = 500, 125
-GUIDANCE = pairs.GUIDANCE["mmdit"]
 
 
 @dataclass
@@ -124,7 +124,7 @@ def read(file: Path = RESULTS, rows: Path = ROWS) -> dict[Use, Mapping[str, str]
     judged = {
         (row["method"], row["seed"] or 0): row["verdicts"]
         for row in grid.read(rows)
-        if (row["base"], row["part"], row["scale"]) == ("sd3", "judged", GUIDANCE)
+        if (row["base"], row["part"], row["scale"]) == ("sd3", "judged", Model.GUIDANCE)
         and len(row["verdicts"]["all"]) == PROMPTS
     }
     for use in uses():
@@ -166,7 +166,7 @@ def table(file: Path = RESULTS, rows: Path = ROWS) -> str:
     ]
     bare = found.get(Use("bare"))
     for (method, strength, beta, _), some in groups.items():
-        shares = [100 * _numbers(right["all"]).mean() for right in some]
+        shares = [100 * numbers(right["all"]).mean() for right in some]
         cells = [
             method,
             f"{strength:g}" if method != "bare" else "",
@@ -175,13 +175,13 @@ def table(file: Path = RESULTS, rows: Path = ROWS) -> str:
             f"{np.mean(shares):.1f} %",
             _gain(bare, some) if method != "bare" else "",
             *(
-                f"{100 * np.mean([_numbers(right[name]).mean() for right in some]):.1f} %"
+                f"{100 * np.mean([numbers(right[name]).mean() for right in some]):.1f} %"
                 for name in ("colour", "shape", "number", "relation")
             ),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     chose = [
-        f"{use.method} {use.beta:g}: {_numbers(found[use]['all']).mean():.1%}"
+        f"{use.method} {use.beta:g}: {numbers(found[use]['all']).mean():.1%}"
         for use in tried()
         if use in found
     ]
@@ -194,11 +194,5 @@ def _gain(bare: Mapping[str, str], some: list[Mapping[str, str]]) -> str:
     if len(some) == 1:
         before, after = ([bit == "1" for bit in one["all"]] for one in (bare, some[0]))
         return gain(paired(before, after))
-    changes = [_numbers(right["all"]) - _numbers(bare["all"]) for right in some]
-    by_prompt = 100 * np.mean(changes, axis=0)
-    mean, half = by_prompt.mean(), 1.96 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-
-
-def _numbers(bits: str) -> np.ndarray:
-    return np.array([float(bit) for bit in bits])
+    changes = [numbers(right["all"]) - numbers(bare["all"]) for right in some]
+    return points(np.mean(changes, axis=0))
