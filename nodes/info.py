@@ -7,7 +7,7 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 
 from ..softrepa.adapter import Adapter
-from ..softrepa.summary import summary
+from ..softrepa.files.summary import summary
 from .chart import draw_norms
 from .types import SoftREPA
 

@@ -8,10 +8,10 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from PIL import Image
 
-from ..softrepa import modelspec
-from ..softrepa import thumbnail as thumbnails
 from ..softrepa.adapter import Adapter
 from ..softrepa.errors import AdapterError
+from ..softrepa.files import modelspec
+from ..softrepa.files import thumbnail as thumbnails
 from .output_files import check_prefix, write_numbered
 from .types import SoftREPA
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import files
 from .adapter import PLACEMENTS
 from .errors import AdapterError
-from .summary import summary
+from .files.summary import summary
 
 
 def main(arguments: list[str] | None = None) -> int:

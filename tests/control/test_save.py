@@ -59,7 +59,7 @@ def _save_together(together, adapter):
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "none"])
 def test_two_programs_at_once_lose_nothing(output, monkeypatch, links):
     if not links:
-        monkeypatch.setattr(files.os, "link", no_links)
+        monkeypatch.setattr(os, "link", no_links)
     fork = multiprocessing.get_context("fork")
     adapter = random_adapter()
     for _ in range(5):
@@ -83,9 +83,9 @@ def no_links(*_):
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "none"])
 def test_a_name_taken_meanwhile_is_left_alone(tmp_path, monkeypatch, links):
     if not links:
-        monkeypatch.setattr(files.os, "link", no_links)
+        monkeypatch.setattr(os, "link", no_links)
     path = tmp_path / "mine.safetensors"
-    monkeypatch.setattr(files.os, "fsync", lambda _: path.write_bytes(b"another program's"))
+    monkeypatch.setattr(os, "fsync", lambda _: path.write_bytes(b"another program's"))
     with pytest.raises(FileExistsError):
         files.write_new(path, random_adapter())
     assert path.read_bytes() == b"another program's"
@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_sentence(output, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AdapterError, match=r"mine_00001_.safetensors cannot be written: No space"):
         SoftREPASave.execute(random_adapter(), "softrepa/mine")
     assert list((output / "softrepa").iterdir()) == []

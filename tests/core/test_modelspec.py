@@ -13,10 +13,11 @@ import folder_paths
 import pytest
 import torch
 from comfyui_softrepa.nodes.save import SoftREPASave
-from comfyui_softrepa.softrepa import files, modelspec, thumbnail
+from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.softrepa.blend import concatenate, weighted_sum
 from comfyui_softrepa.softrepa.errors import AdapterError
-from comfyui_softrepa.softrepa.summary import summary
+from comfyui_softrepa.softrepa.files import modelspec, thumbnail
+from comfyui_softrepa.softrepa.files.summary import summary
 from comfyui_softrepa.tests.adapters import random_adapter, save_reference
 from comfyui_softrepa.training.errors import BadInput
 from comfyui_softrepa.training.run.output import adapter as output

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from PIL import Image, ImageOps
 
-from ....softrepa import files, modelspec, thumbnail
+from ....softrepa import files
+from ....softrepa.files import modelspec, thumbnail
 from ...errors import BadInput
 from ...model.soft_tokens import SoftTokens
 from ...objectives import OBJECTIVES

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ....softrepa import files, modelspec
+from ....softrepa import files
 from ....softrepa.errors import AdapterError
+from ....softrepa.files import modelspec
 from ...errors import BadInput
 from ...settings.values import Settings
 from .adapter import Output, start_date

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .adapter import Adapter
-from .families import describe
+from ..adapter import Adapter
+from ..families import describe
 from .modelspec import without_pictures
 
 STRENGTH = "softrepa.strength"

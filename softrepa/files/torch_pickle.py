@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import AdapterError
+from ..errors import AdapterError
 
 _LARGEST_PICKLE = 1 << 20
 _LARGEST_STORAGE = 1 << 30

@@ -5,8 +5,8 @@ The timestep offsets are shared by the banks; on SD3 the tokens are appended to 
 
 from __future__ import annotations
 
-from ..adapter import Adapter
-from ..families import UNET_FAMILIES
+from ...adapter import Adapter
+from ...families import UNET_FAMILIES
 from . import softrepa
 from .content import Content
 

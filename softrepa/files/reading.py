@@ -1,32 +1,25 @@
-"""Adapter files: reading any of the known kinds, and writing the native one."""
+"""Reading an adapter file of any known kind."""
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import struct
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from . import modelspec
-from .adapter import PLACEMENTS, Adapter
-from .errors import AdapterError
-from .importers import native, read_content
+from ..adapter import PLACEMENTS, Adapter
+from ..errors import AdapterError
+from .importers import read_content
 from .importers.content import Content
+from .importers.native import LONGEST_HEADER, OFFSETS, TOKENS
 from .torch_pickle import EmbeddingRecord, read_torch_pickle
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-TOKENS = "tokens"
-OFFSETS = "t_offsets.weight"
-_LONGEST_HEADER = 1 << 24
 
 
 def read(path: str | os.PathLike[str], architecture: str | None = None) -> Adapter:
@@ -85,7 +78,7 @@ def _pickled(path: Path) -> Content:
 def _safetensors(path: Path, start: bytes) -> Content:
     size = path.stat().st_size
     length = struct.unpack("<Q", start[:8])[0] if len(start) == 9 else 0
-    if not 2 <= length <= _LONGEST_HEADER:
+    if not 2 <= length <= LONGEST_HEADER:
         raise AdapterError(
             f"{path.name} is neither a .safetensors nor a torch.save file, or it was cut short "
             f"({size} bytes): download it again."
@@ -137,93 +130,3 @@ def _content(
     tokens = tokens.detach().to(torch.float32, copy=True).contiguous()
     offsets = None if offsets is None else offsets.detach().to(torch.float32).contiguous()
     return Content(name, tokens, offsets, metadata)
-
-
-def write(path: str | os.PathLike[str], adapter: Adapter) -> None:
-    """Writes the native format, whole or not at all; an older file is replaced.
-
-    Equal adapters under one file name give equal bytes, apart from `modelspec.date`, which is kept
-    where the adapter's metadata has it. Raises OSError where the file cannot be written; an older
-    file then stays.
-    """
-    path = Path(path)
-    _write(path, adapter, lambda temporary: temporary.replace(path))
-
-
-def write_new(path: str | os.PathLike[str], adapter: Adapter) -> None:
-    """As `write`, but never over a file that is there, nor one that appears meanwhile.
-
-    Raises FileExistsError, also where another program wrote it a moment before, and OSError.
-    """
-    path = Path(path)
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    _write(path, adapter, lambda temporary: _move_to_free(temporary, path))
-
-
-def _write(path: Path, adapter: Adapter, move: Callable[[Path], object]) -> None:
-    data = encode(adapter, path.stem)
-    # Beside the target, so that the move is atomic; opened anew, so that umask applies; of a name
-    # that no other program has, not even one of the same process id in another container.
-    temporary = path.with_name(f".{_shortened(path.name)}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        move(temporary)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _shortened(name: str) -> str:
-    """So much of a file name that one can be added around it; file systems take 255 bytes."""
-    whole = name.encode("utf-8", "ignore")
-    return name if len(whole) <= 200 else whole[:200].decode("utf-8", "ignore")
-
-
-def _move_to_free(temporary: Path, path: Path) -> None:
-    """Moves a file to a name, in one step that fails with FileExistsError if it is taken."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links: the name is taken first, then filled.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        try:
-            temporary.replace(path)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    else:
-        temporary.unlink()
-
-
-def encode(adapter: Adapter, name: str = "SoftREPA adapter") -> bytes:
-    """The native file's bytes. name: the title of an adapter that has none.
-
-    Raises AdapterError where the metadata are longer than `read` takes.
-    """
-    tokens = adapter.tokens.detach().cpu().to(torch.float32)
-    tensors = {TOKENS: (tokens[0] if adapter.banks == 1 else tokens).contiguous()}
-    if adapter.offsets is not None:
-        offsets = adapter.offsets.detach().cpu().to(torch.float32).transpose(0, 1)
-        tensors[OFFSETS] = offsets.reshape(offsets.shape[0], -1).contiguous()
-    blob = save(tensors)
-    header_end = 8 + struct.unpack("<Q", blob[:8])[0]
-    header = json.loads(blob[8:header_end])
-    data = blob[header_end:]
-    metadata = {**modelspec.complete(adapter, data, name), **native.describe(adapter)}
-    header["__metadata__"] = dict(sorted(metadata.items()))
-    # safetensors writes metadata in random order; a file's bytes should follow from its content.
-    # What is no character (part of a file name that is not UTF-8) becomes a question mark.
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    text += b" " * (-len(text) % 8)
-    if len(text) > _LONGEST_HEADER:
-        raise AdapterError(
-            "The title, description and other words in this adapter take "
-            f"{len(text) >> 20} MB; at most {_LONGEST_HEADER >> 20} MB can be read back."
-        )
-    return struct.pack("<Q", len(text)) + text + data

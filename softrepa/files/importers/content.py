@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import AdapterError
+from ...errors import AdapterError
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ where its tokens go has them at the end, as the trainer takes it.
 
 from __future__ import annotations
 
-from ..adapter import PLACEMENTS, Adapter
-from ..errors import AdapterError
+from ...adapter import PLACEMENTS, Adapter
+from ...errors import AdapterError
 from .content import Content
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..adapter import Adapter
-from ..errors import AdapterError
+from ...adapter import Adapter
+from ...errors import AdapterError
 from . import agsm, anima, native, softrepa
 from .content import Content
 

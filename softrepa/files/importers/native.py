@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from ..adapter import Adapter
-from ..errors import AdapterError
+from ...adapter import Adapter
+from ...errors import AdapterError
 from .content import Content
 
 FORMAT_VERSION = 1
+TOKENS = "tokens"
+OFFSETS = "t_offsets.weight"
+LONGEST_HEADER = 1 << 24
+"""Bytes of a .safetensors file's header that are read, and so written."""
 
 
 def recognises(content: Content) -> bool:

@@ -12,8 +12,8 @@ import json
 import time
 from collections.abc import Mapping
 
-from .adapter import Adapter
-from .families import describe, modelspec_base
+from ..adapter import Adapter
+from ..families import describe, modelspec_base
 
 TITLE = "modelspec.title"
 DESCRIPTION = "modelspec.description"

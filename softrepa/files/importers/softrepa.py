@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..adapter import PLACEMENTS, Adapter
-from ..errors import AdapterError
-from ..families import FAMILIES, UNET_FAMILIES
+from ...adapter import PLACEMENTS, Adapter
+from ...errors import AdapterError
+from ...families import FAMILIES, UNET_FAMILIES
 from .content import Content
 
 

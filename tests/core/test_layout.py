@@ -1,0 +1,46 @@
+"""The pack's folders are floors: each imports only from those below it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfyui_softrepa
+import pytest
+from comfyui_softrepa.tests.floors import Floors, crowded
+
+ROOT = Path(comfyui_softrepa.__file__).parent
+FLOORS = (
+    ("softrepa.errors", "softrepa.families", "softrepa.hashing"),
+    ("softrepa.adapter",),
+    ("softrepa.files.importers",),
+    ("softrepa.files",),
+    ("softrepa",),
+    ("injection",),
+    ("editing", "guidance"),
+    ("training",),
+    ("demo.world",),
+    ("demo.judge",),
+    ("evaluation",),
+    ("nodes",),
+)
+"""From the ground up; `training` has floors of its own, in tests/training/test_layout.py. Of the
+demo only what a scorer for it needs, and that only where the demo is there."""
+APART = frozenset({"benchmarks", "build", "demo", "docs", "examples", "host", "noxfile", "tests"})
+
+
+def test_every_import_points_down() -> None:
+    assert not [*Floors(ROOT, "", FLOORS, APART).upward()]
+
+
+def test_an_upward_import_would_be_seen(tmp_path) -> None:
+    floors = Floors(ROOT, "", FLOORS)
+    file = tmp_path / "adapter.py"
+    file.write_text("def f():\n    from . import files\n    from ..injection import apply\n")
+    assert floors.imported(file, "softrepa.adapter") == {"softrepa.files", "injection"}
+    assert floors.floor("softrepa.adapter") < floors.floor("softrepa.files.reading")
+    assert floors.floor("softrepa.files.reading") < floors.floor("injection.architectures.unet")
+
+
+@pytest.mark.parametrize("folder", ["softrepa"])
+def test_a_folder_can_be_looked_over(folder) -> None:
+    assert not [*crowded(ROOT / folder)]
