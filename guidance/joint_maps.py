@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..injection.architectures.mmdit import JointBlockPatch
-from ..injection.attention_weight import OVERRIDE
+from ..injection.blocks.attention_weight import OVERRIDE
 from .call import RECORDER, Complete
 
 _BLOCK = "softrepa_joint_block"

@@ -27,10 +27,10 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
-from ..attention_weight import WEIGHTS, LostKeys, WeighedKeys, weigh, with_more
-from ..block_hooks import Arguments, add_hooks
-from ..rows import follow_rows
-from ..strength import is_full
+from ..blocks.attention_weight import WEIGHTS, LostKeys, WeighedKeys, weigh, with_more
+from ..blocks.hooks import Arguments, add_hooks
+from ..blocks.rows import follow_rows
+from ..blocks.strength import is_full
 
 NAME = "anima"
 bucket = bucket_of_sigma

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...softrepa.adapter import Adapter
 from ..application import BlockTokens
-from ..joint_sequence import JointSequence
+from ..blocks.joint_sequence import JointSequence
 from . import mmdit
 
 

@@ -12,7 +12,7 @@ from comfy.ldm.chroma.model import Chroma
 from comfy.ldm.flux.model import Flux
 
 from ...softrepa.tokens import bucket_of_sigma
-from ..joint_sequence import CountedOn, JointSequence, at_zero
+from ..blocks.joint_sequence import CountedOn, JointSequence, at_zero
 from .double_blocks import DoubleBlocks
 
 _TEXT_AXIS_OF_FLUX_2 = 3

@@ -10,7 +10,7 @@ from typing import Any
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
 
 from ...softrepa.tokens import bucket
-from ..joint_sequence import JointSequence, at_zero
+from ..blocks.joint_sequence import JointSequence, at_zero
 from .double_blocks import DoubleBlocks
 
 

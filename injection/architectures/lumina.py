@@ -19,11 +19,11 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
-from ..attention_weight import WeighedKeys, with_more
-from ..block_hooks import Arguments, add_hooks
-from ..joint_sequence import grow_mask
-from ..rows import follow_rows
-from ..strength import is_full
+from ..blocks.attention_weight import WeighedKeys, with_more
+from ..blocks.hooks import Arguments, add_hooks
+from ..blocks.joint_sequence import grow_mask
+from ..blocks.rows import follow_rows
+from ..blocks.strength import is_full
 
 NAME = "lumina"
 bucket = bucket_of_sigma

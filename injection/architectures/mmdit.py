@@ -12,8 +12,8 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 1000
 from ..application import BlockTokens
-from ..joint_block import JointBlockPatch
-from ..joint_sequence import JointSequence
+from ..blocks.joint_block import JointBlockPatch
+from ..blocks.joint_sequence import JointSequence
 
 NAME = "mmdit"
 WRITES = False

@@ -11,7 +11,7 @@ from typing import Any
 from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel
 
 from ...softrepa.tokens import bucket_of_sigma
-from ..joint_sequence import Following, JointSequence
+from ..blocks.joint_sequence import Following, JointSequence
 from .double_blocks import DoubleBlocks
 
 

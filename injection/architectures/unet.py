@@ -14,9 +14,9 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 999
 from ..application import BlockTokens
-from ..attention_blend import SPANS, AttentionBlend, Span
-from ..rows import follow_rows
-from ..strength import is_full
+from ..blocks.attention_blend import SPANS, AttentionBlend, Span
+from ..blocks.rows import follow_rows
+from ..blocks.strength import is_full
 
 NAME = "unet"
 WRITES = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from comfy.ldm.wan.model import WanModel
 
 from ...softrepa.tokens import bucket
-from ..joint_sequence import JointSequence
+from ..blocks.joint_sequence import JointSequence
 from .double_blocks import DoubleBlocks
 
 WAN = DoubleBlocks(

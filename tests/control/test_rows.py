@@ -12,7 +12,7 @@ from comfy.hooks import (
     TransformerOptionsHook,
     set_hooks_for_conditioning,
 )
-from comfyui_softrepa.injection.rows import follow_rows
+from comfyui_softrepa.injection.blocks.rows import follow_rows
 from comfyui_softrepa.nodes.schedule import SoftREPASchedule
 from comfyui_softrepa.tests.control import row_partners
 from comfyui_softrepa.tests.control.studio import differs

@@ -13,8 +13,8 @@ import torch
 from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules.mmdit import JointBlock
 from comfyui_softrepa.injection.architectures import anima
-from comfyui_softrepa.injection.attention_weight import WeighedKeys, was_weighed, weigh
-from comfyui_softrepa.injection.joint_block import JointBlockPatch
+from comfyui_softrepa.injection.blocks.attention_weight import WeighedKeys, was_weighed, weigh
+from comfyui_softrepa.injection.blocks.joint_block import JointBlockPatch
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.schedule import SoftREPASchedule
 from comfyui_softrepa.softrepa.adapter import PLACEMENTS

@@ -7,8 +7,8 @@ import torch
 from comfy.ldm.modules.attention import CrossAttention, optimized_attention
 from comfyui_softrepa.injection.application import BlockTokens
 from comfyui_softrepa.injection.architectures.unet import ContextPatch
-from comfyui_softrepa.injection.attention_blend import AttentionBlend
-from comfyui_softrepa.injection.joint_block import JointBlockPatch
+from comfyui_softrepa.injection.blocks.attention_blend import AttentionBlend
+from comfyui_softrepa.injection.blocks.joint_block import JointBlockPatch
 
 BLOCK = ("input", 1)
 

@@ -1,0 +1,1 @@
+"""What happens inside a block, whatever the architecture: tokens put in, and how far they act."""
