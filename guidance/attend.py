@@ -16,12 +16,12 @@ from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from .call import maps_of
-from .conditions import require_prompt
 from .gradients import gradients, with_little_memory
 from .losses import LOSSES
-from .maps import Recorder
-from .places import Places
+from .maps.call import maps_of
+from .maps.unet import Recorder
+from .prompt.conditions import require_prompt
+from .prompt.places import Places
 
 KEY = "softrepa_attend"
 """The name of ours among the wrappers."""

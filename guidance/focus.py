@@ -16,11 +16,11 @@ from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from .call import maps_of
-from .conditions import require_prompt
 from .gradients import gradients, with_little_memory
-from .joint_maps import JointRecorder
 from .losses import smoothed
+from .maps.call import maps_of
+from .maps.mmdit import JointRecorder
+from .prompt.conditions import require_prompt
 
 KEY = "softrepa_focus"
 _BESIDE = math.exp(-0.5)

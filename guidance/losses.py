@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .places import Places, Word
+from .prompt.places import Places, Word
 
 _SHARPEN = 100.0
 _BESIDE = math.exp(-1.0)

@@ -11,8 +11,8 @@ from .attend import Attend
 from .errors import GuidanceError
 from .focus import Focus
 from .losses import LOSSES
-from .places import find, find_joint, require
-from .words import Subject, parse_words, subjects_of, written
+from .prompt.places import find, find_joint, require
+from .prompt.words import Subject, parse_words, subjects_of, written
 
 
 def plan(

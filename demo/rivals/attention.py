@@ -22,8 +22,8 @@ from ...guidance.attend import Attend
 from ...guidance.errors import GuidanceError
 from ...guidance.focus import cost, share_of_gradient
 from ...guidance.losses import LOSSES
-from ...guidance.places import Places, find, require
-from ...guidance.words import subjects_of
+from ...guidance.prompt.places import Places, find, require
+from ...guidance.prompt.words import subjects_of
 from ..sweep.short import Short
 from .guidance import weakened
 
@@ -183,7 +183,7 @@ def _gradient(
 
 @dataclass(frozen=True)
 class _Reader:
-    """In a CLIP's place for `guidance.places`, which asks for its tokens only."""
+    """In a CLIP's place for `guidance.prompt.places`, which asks for its tokens only."""
 
     tokenizer: Any
 

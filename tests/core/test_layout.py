@@ -19,6 +19,9 @@ FLOORS = (
     ("injection.application",),
     ("injection.architectures",),
     ("injection",),
+    ("guidance.errors",),
+    ("guidance.prompt",),
+    ("guidance.maps", "guidance.losses"),
     ("editing", "guidance"),
     ("training",),
     ("demo.world",),
@@ -46,6 +49,6 @@ def test_an_upward_import_would_be_seen(tmp_path) -> None:
     assert floors.floor("softrepa.files.reading") < floors.floor("injection.architectures.unet")
 
 
-@pytest.mark.parametrize("folder", ["softrepa", "injection"])
+@pytest.mark.parametrize("folder", ["softrepa", "injection", "guidance"])
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, A_FILE_EACH)]

@@ -12,8 +12,9 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from comfy.text_encoders.sd3_clip import SD3Tokenizer
 from comfyui_softrepa import guidance
-from comfyui_softrepa.guidance import call, focus
-from comfyui_softrepa.guidance.joint_maps import JointRecorder
+from comfyui_softrepa.guidance import focus
+from comfyui_softrepa.guidance.maps import call
+from comfyui_softrepa.guidance.maps.mmdit import JointRecorder
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.guidance.focus import SoftREPAFocus
 from comfyui_softrepa.tests import adapters, golden_models

@@ -7,10 +7,10 @@ import itertools
 import numpy
 import pytest
 import torch
-from comfyui_softrepa.guidance import maps as attention_maps
-from comfyui_softrepa.guidance.call import Complete, _options
 from comfyui_softrepa.guidance.losses import LOSSES
-from comfyui_softrepa.guidance.places import Places, Thing
+from comfyui_softrepa.guidance.maps import unet as attention_maps
+from comfyui_softrepa.guidance.maps.call import Complete, _options
+from comfyui_softrepa.guidance.prompt.places import Places, Thing
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.tests import adapters
 from comfyui_softrepa.tests.control import partners

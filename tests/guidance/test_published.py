@@ -13,10 +13,10 @@ import comfy.samplers
 import pytest
 import torch
 from comfyui_softrepa import guidance
-from comfyui_softrepa.guidance import maps as attention_maps
-from comfyui_softrepa.guidance.call import Complete, _options
 from comfyui_softrepa.guidance.losses import published
-from comfyui_softrepa.guidance.places import Places, Thing
+from comfyui_softrepa.guidance.maps import unet as attention_maps
+from comfyui_softrepa.guidance.maps.call import Complete, _options
+from comfyui_softrepa.guidance.prompt.places import Places, Thing
 from comfyui_softrepa.tests.golden_models import relative_error
 from comfyui_softrepa.tests.guidance import small_unet as small
 from safetensors import safe_open

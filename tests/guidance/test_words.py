@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from comfyui_softrepa import guidance
-from comfyui_softrepa.guidance.places import find
-from comfyui_softrepa.guidance.words import Subject, parse_words, subjects_of, written
+from comfyui_softrepa.guidance.prompt.places import find
+from comfyui_softrepa.guidance.prompt.words import Subject, parse_words, subjects_of, written
 from comfyui_softrepa.tests.guidance import small_unet as small
 
 

@@ -13,8 +13,8 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..injection.blocks.attention_blend import SPANS, AttentionBlend, Span, blend
-from ..injection.blocks.attention_weight import AttentionWeights, WeighedKeys
+from ...injection.blocks.attention_blend import SPANS, AttentionBlend, Span, blend
+from ...injection.blocks.attention_weight import AttentionWeights, WeighedKeys
 from .call import RECORDER, Complete
 
 QUARTER = 4

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import GuidanceError
+from ..errors import GuidanceError
 
 POSITIVE = "positive"
 _TOLERANCE = 1e-2

@@ -9,7 +9,7 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from .conditions import constant, matching
+from ..prompt.conditions import constant, matching
 
 RECORDER = "softrepa_attention_maps"
 """Our key in a call's `transformer_options`, and among its wrappers."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..injection.architectures.mmdit import JointBlockPatch
-from ..injection.blocks.attention_weight import OVERRIDE
+from ...injection.architectures.mmdit import JointBlockPatch
+from ...injection.blocks.attention_weight import OVERRIDE
 from .call import RECORDER, Complete
 
 _BLOCK = "softrepa_joint_block"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import GuidanceError
+from ..errors import GuidanceError
 from .words import Subject, written
 
 Word = tuple[int, ...]
