@@ -5,17 +5,17 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from ..evaluation.scorers.weights import register_folder as register_scorers_folder
-from .adapter_files import register_folder
+from .adapters.adapter_files import register_folder
+from .adapters.blend import SoftREPABlend
+from .adapters.info import SoftREPAInfo
+from .adapters.loader import SoftREPALoader
+from .adapters.save import SoftREPASave
 from .apply import SoftREPAApply
 from .apply_conditioning import SoftREPAApplyConditioning
-from .blend import SoftREPABlend
 from .evaluation import EVALUATION_NODES
 from .flow_edit import SoftREPAFlowEdit
 from .guidance import GUIDANCE_NODES
-from .info import SoftREPAInfo
-from .loader import SoftREPALoader
 from .routes import register_routes
-from .save import SoftREPASave
 from .schedule import SoftREPASchedule
 from .training import TRAINING_NODES
 

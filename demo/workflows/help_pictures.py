@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from comfyui_softrepa.host.frontend import Frontend
-from comfyui_softrepa.nodes.chart import draw_norms
+from comfyui_softrepa.nodes.adapters.chart import draw_norms
 from comfyui_softrepa.softrepa import files
 from PIL import Image
 

@@ -9,8 +9,8 @@ from typing import Any
 from ...softrepa import files
 from ...softrepa.adapter import Adapter
 from ...softrepa.families import describe
-from .. import adapter_files
-from ..adapter_files import ARCHITECTURES
+from ..adapters import adapter_files
+from ..adapters.adapter_files import ARCHITECTURES
 from .listed import FileTooLarge
 
 LARGEST_FILE = 256 << 20

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from comfyui_softrepa.nodes.blend import SoftREPABlend
+from comfyui_softrepa.nodes.adapters.blend import SoftREPABlend
 from comfyui_softrepa.softrepa.blend import concatenate, weighted_sum
 from comfyui_softrepa.softrepa.errors import AdapterError
 from comfyui_softrepa.tests.adapters import random_adapter

@@ -9,8 +9,8 @@ import folder_paths
 import numpy
 import pytest
 import torch
-from comfyui_softrepa.nodes.chart import HEIGHT, WIDTH, draw_norms
-from comfyui_softrepa.nodes.info import SoftREPAInfo
+from comfyui_softrepa.nodes.adapters.chart import HEIGHT, WIDTH, draw_norms
+from comfyui_softrepa.nodes.adapters.info import SoftREPAInfo
 from comfyui_softrepa.tests.adapters import random_adapter
 
 

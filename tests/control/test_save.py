@@ -9,9 +9,9 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
-from comfyui_softrepa.nodes import adapter_files
-from comfyui_softrepa.nodes.loader import SoftREPALoader
-from comfyui_softrepa.nodes.save import SoftREPASave
+from comfyui_softrepa.nodes.adapters import adapter_files
+from comfyui_softrepa.nodes.adapters.loader import SoftREPALoader
+from comfyui_softrepa.nodes.adapters.save import SoftREPASave
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.softrepa.errors import AdapterError
 from comfyui_softrepa.tests.adapters import random_adapter

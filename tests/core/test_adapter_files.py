@@ -9,8 +9,8 @@ from pathlib import Path
 
 import folder_paths
 import pytest
-from comfyui_softrepa.nodes import adapter_files
-from comfyui_softrepa.nodes.loader import SoftREPALoader
+from comfyui_softrepa.nodes.adapters import adapter_files
+from comfyui_softrepa.nodes.adapters.loader import SoftREPALoader
 from comfyui_softrepa.nodes.routes import adapter as adapter_route
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.softrepa.errors import AdapterError

@@ -6,8 +6,8 @@ import comfy.lora
 import folder_paths
 import pytest
 import torch
+from comfyui_softrepa.nodes.adapters.loader import SoftREPALoader
 from comfyui_softrepa.nodes.apply import SoftREPAApply
-from comfyui_softrepa.nodes.loader import SoftREPALoader
 from comfyui_softrepa.tests import adapters, golden_models
 from comfyui_softrepa.tests.golden_models import relative_error
 

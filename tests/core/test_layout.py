@@ -27,6 +27,9 @@ FLOORS = (
     ("demo.world",),
     ("demo.judge",),
     ("evaluation",),
+    ("nodes.types",),
+    ("nodes.adapters", "nodes.evaluation", "nodes.guidance", "nodes.training"),
+    ("nodes.routes",),
     ("nodes",),
 )
 """From the ground up; `training` has floors of its own, in tests/training/test_layout.py. Of the
@@ -49,6 +52,6 @@ def test_an_upward_import_would_be_seen(tmp_path) -> None:
     assert floors.floor("softrepa.files.reading") < floors.floor("injection.architectures.unet")
 
 
-@pytest.mark.parametrize("folder", ["softrepa", "injection", "guidance"])
+@pytest.mark.parametrize("folder", ["softrepa", "injection", "guidance", "nodes"])
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, A_FILE_EACH)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
-from comfyui_softrepa.nodes.save import SoftREPASave
+from comfyui_softrepa.nodes.adapters.save import SoftREPASave
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.softrepa.blend import concatenate, weighted_sum
 from comfyui_softrepa.softrepa.errors import AdapterError

@@ -14,8 +14,8 @@ import comfy.supported_models
 import folder_paths
 import pytest
 import torch
+from comfyui_softrepa.nodes.adapters.loader import SoftREPALoader
 from comfyui_softrepa.nodes.apply import SoftREPAApply
-from comfyui_softrepa.nodes.loader import SoftREPALoader
 from comfyui_softrepa.softrepa.adapter import Adapter
 from comfyui_softrepa.tests import checkpoints
 from comfyui_softrepa.tests.training import command as process

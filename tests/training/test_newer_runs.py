@@ -8,8 +8,8 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
+from comfyui_softrepa.nodes.adapters.loader import SoftREPALoader
 from comfyui_softrepa.nodes.apply import SoftREPAApply
-from comfyui_softrepa.nodes.loader import SoftREPALoader
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests import small_models
 from comfyui_softrepa.tests.small_models import SmallModel

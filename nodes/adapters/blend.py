@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..softrepa.adapter import Adapter
-from ..softrepa.blend import concatenate, weighted_sum
-from ..softrepa.errors import AdapterError
-from .types import SoftREPA
+from ...softrepa.adapter import Adapter
+from ...softrepa.blend import concatenate, weighted_sum
+from ...softrepa.errors import AdapterError
+from ..types import SoftREPA
 
 MODES = ("weighted sum", "concatenate")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..softrepa import files
+from ...softrepa import files
+from ..types import SoftREPA
 from . import adapter_files
 from .adapter_files import ARCHITECTURES
-from .types import SoftREPA
 
 
 class SoftREPALoader(io.ComfyNode):

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import folder_paths
 
-from ..softrepa import files, hashing
-from ..softrepa.adapter import PLACEMENTS
+from ...softrepa import files, hashing
+from ...softrepa.adapter import PLACEMENTS
 
 FOLDER = "softrepa"
 ARCHITECTURES = ("auto", *PLACEMENTS)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..softrepa.adapter import Adapter
-from ..softrepa.families import describe
-from ..softrepa.files.summary import block_names, block_norms, time_norms
+from ...softrepa.adapter import Adapter
+from ...softrepa.families import describe
+from ...softrepa.files.summary import block_names, block_norms, time_norms
 
 WIDTH, HEIGHT = 960, 400
 _INK, _PAPER, _GRID = (30, 30, 34), (250, 250, 248), (214, 214, 210)

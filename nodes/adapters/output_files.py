@@ -9,9 +9,9 @@ from pathlib import Path
 
 import folder_paths
 
-from ..softrepa import files
-from ..softrepa.adapter import Adapter
-from ..softrepa.errors import AdapterError
+from ...softrepa import files
+from ...softrepa.adapter import Adapter
+from ...softrepa.errors import AdapterError
 
 _LONGEST_NAME = 255
 """Bytes of a file name; UTF-16 units on Windows."""

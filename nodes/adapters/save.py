@@ -8,12 +8,12 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from PIL import Image
 
-from ..softrepa.adapter import Adapter
-from ..softrepa.errors import AdapterError
-from ..softrepa.files import modelspec
-from ..softrepa.files import thumbnail as thumbnails
+from ...softrepa.adapter import Adapter
+from ...softrepa.errors import AdapterError
+from ...softrepa.files import modelspec
+from ...softrepa.files import thumbnail as thumbnails
+from ..types import SoftREPA
 from .output_files import check_prefix, write_numbered
-from .types import SoftREPA
 
 
 class SoftREPASave(io.ComfyNode):

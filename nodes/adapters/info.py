@@ -6,10 +6,10 @@ import numpy
 import torch
 from comfy_api.v0_0_2 import io, ui
 
-from ..softrepa.adapter import Adapter
-from ..softrepa.files.summary import summary
+from ...softrepa.adapter import Adapter
+from ...softrepa.files.summary import summary
+from ..types import SoftREPA
 from .chart import draw_norms
-from .types import SoftREPA
 
 
 class SoftREPAInfo(io.ComfyNode):
