@@ -37,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A console that cannot show a name shows the rest.
             stream.reconfigure(errors="replace")
     try:
-        given = parser().parse_args(arguments)
-        given.line = list(sys.argv[1:] if arguments is None else arguments)
+        made = parser()
+        given = made.parse_args(arguments)
+        # For a command that reads more flags from a file, and then these once more over them.
+        given.line, given.parser = list(sys.argv[1:] if arguments is None else arguments), made
         return given.run(given)
     except EvaluationError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)

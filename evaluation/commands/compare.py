@@ -14,8 +14,8 @@ from pathlib import Path
 from ..errors import EvaluationError
 from ..pilot.report import read_votes
 from ..report import analyse
-from ..report.across import Across, Side, compare_across, unpaired
 from ..report.analysis import Analysis, Comparison
+from ..report.analysis.across import Across, Side, compare_across, unpaired
 from ..report.tables import cell
 from ..report.texts import Texts
 from ..report.wording import UNKNOWN, Scale, p_value, percent

@@ -148,8 +148,6 @@ def _graph(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _configured(arguments: argparse.Namespace) -> argparse.Namespace:
     """The flags of the config file with those of the command line over them."""
-    from ..cli import parser
-
     path = Path(arguments.config)
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -164,7 +162,7 @@ def _configured(arguments: argparse.Namespace) -> argparse.Namespace:
     line = arguments.line[1:]
     typed = {word.partition("=")[0] for word in line}
     flags = [flag for flag in flags if flag.partition("=")[0] not in typed]
-    return parser().parse_args(["paint", *flags, *line])
+    return arguments.parser.parse_args(["paint", *flags, *line])
 
 
 def _flags(path: Path, name: str, value: Any) -> list[str]:

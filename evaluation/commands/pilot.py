@@ -15,7 +15,7 @@ from ..pilot.looks import looked
 from ..pilot.plan import VOTES
 from ..pilot.report import read_votes
 from ..pilot.wording import language_of, pilot_answer, unpainted
-from ..report.parts.pilot import PilotAnswer
+from ..report.analysis.pilot import PilotAnswer
 from ..report.texts import languages
 from ..statistics.verdict import FEW
 from ..trial.folder import MANIFEST

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import EvaluationError
 from ..pilot.report import read_votes
 from ..report.analysis import VOTES
-from ..report.scores import scorers
+from ..report.analysis.scores import scorers
 from ..trial import Cell, Trial
 from ..trial.files import put, temporary
 from ..votes.vote import Vote

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..report.page import POLICY
-from ..report.parts.markup import cell_name, escaped, table, warnings
-from ..report.style import STYLE
+from ..report.page.document import POLICY
+from ..report.page.markup import cell_name, escaped, table, warnings
+from ..report.page.style import STYLE
 from ..report.texts import Texts
 from ..report.wording import UNKNOWN
 from .drawing import colour, date, svg

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import TrialError
-from ..report.scores import ScorerResult, compare_scores
-from ..report.votes import VoteResult, compare_votes
+from ..report.analysis.scores import ScorerResult, compare_scores
+from ..report.analysis.votes import VoteResult, compare_votes
 from ..statistics.verdict import FEW, NOT_YET, Verdict, by_scores, by_votes
 from ..trial import Score, Trial
 from ..votes.vote import Vote

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import EvaluationError, TrialError
 from ..report import Analysis, analyse, write_report
-from ..report.parts.pilot import PilotAnswer
+from ..report.analysis.pilot import PilotAnswer
 from ..statistics.verdict import NOT_YET
 from ..trial import Trial
 from ..votes import store

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..report.parts.pilot import PilotAnswer
+from ..report.analysis.pilot import PilotAnswer
 from ..report.texts import Texts, languages
 from ..report.wording import UNKNOWN, Scale, by_plan_alone, p_value, percent
 from ..statistics.verdict import FEW, NOT_YET

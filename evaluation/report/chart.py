@@ -8,8 +8,8 @@ import math
 from PIL import Image, ImageDraw, ImageFont
 
 from .analysis import Analysis, Comparison
-from .figures import Interval, bounds, colour
-from .parts.pilot import PilotAnswer
+from .analysis.pilot import PilotAnswer
+from .page.figures import Interval, bounds, colour
 from .texts import Texts
 from .wording import Scale, answer, percent
 

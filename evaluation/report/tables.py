@@ -11,10 +11,10 @@ from typing import Any
 
 from ..statistics.rates import Rate
 from .analysis import VOTES, Analysis, Comparison
-from .parts.pilot import PilotAnswer
-from .scores import Row
+from .analysis.pilot import PilotAnswer
+from .analysis.scores import Row
+from .analysis.votes import VoteResult
 from .texts import Texts
-from .votes import VoteResult
 from .wording import answer, warning
 
 FORMAT = 1

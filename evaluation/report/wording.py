@@ -6,7 +6,7 @@ import math
 
 from ..statistics.decision import Decision
 from .analysis import VOTES, Comparison, Warned
-from .scores import Row, ScorerResult
+from .analysis.scores import Row, ScorerResult
 from .texts import Texts
 
 UNKNOWN = "-"

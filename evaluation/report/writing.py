@@ -7,9 +7,9 @@ from pathlib import Path
 from ..trial import Trial
 from ..trial.files import write_all
 from .analysis import Analysis
+from .analysis.pilot import PilotAnswer
 from .chart import chart
-from .page import page
-from .parts.pilot import PilotAnswer
+from .page.document import page
 from .tables import as_csv, as_json
 
 NAME = "report"

@@ -26,6 +26,16 @@ FLOORS = (
     ("training",),
     ("demo.world",),
     ("demo.judge",),
+    ("evaluation.errors", "evaluation.pictures", "evaluation.sqlite", "evaluation.statistics"),
+    ("evaluation.trial",),
+    ("evaluation.prompts", "evaluation.scorers", "evaluation.votes"),
+    ("evaluation.report.analysis", "evaluation.report.texts"),
+    ("evaluation.report.wording",),
+    ("evaluation.report.page",),
+    ("evaluation.report",),
+    ("evaluation.monitoring", "evaluation.pilot"),
+    ("evaluation.painting",),
+    ("evaluation.commands",),
     ("evaluation",),
     ("nodes.types",),
     ("nodes.adapters", "nodes.evaluation", "nodes.guidance", "nodes.training"),
@@ -52,6 +62,8 @@ def test_an_upward_import_would_be_seen(tmp_path) -> None:
     assert floors.floor("softrepa.files.reading") < floors.floor("injection.architectures.unet")
 
 
-@pytest.mark.parametrize("folder", ["softrepa", "injection", "guidance", "nodes"])
+@pytest.mark.parametrize(
+    "folder", ["softrepa", "injection", "guidance", "nodes", "evaluation/report"]
+)
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, A_FILE_EACH)]

@@ -14,7 +14,7 @@ from comfyui_softrepa.evaluation import pilot
 from comfyui_softrepa.evaluation.cli import main
 from comfyui_softrepa.evaluation.pilot import looks
 from comfyui_softrepa.evaluation.report import analyse
-from comfyui_softrepa.evaluation.report.cost import costs
+from comfyui_softrepa.evaluation.report.analysis.cost import costs
 from comfyui_softrepa.evaluation.trial import Trial, open_trial
 from comfyui_softrepa.tests.evaluation import made, voted
 from comfyui_softrepa.tests.evaluation.plans import plan

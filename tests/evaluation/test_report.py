@@ -13,8 +13,8 @@ import pytest
 from comfyui_softrepa.evaluation import trial
 from comfyui_softrepa.evaluation.errors import EvaluationError, TrialError
 from comfyui_softrepa.evaluation.report import analyse, write_report
+from comfyui_softrepa.evaluation.report.analysis.votes import compare_votes
 from comfyui_softrepa.evaluation.report.texts import CATEGORIES, FOLDER, Texts, languages
-from comfyui_softrepa.evaluation.report.votes import compare_votes
 from comfyui_softrepa.evaluation.report.wording import answer
 from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.tests.evaluation import made, voted

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ...statistics.rates import Rate
-from ..analysis import Comparison
+from ....statistics.rates import Rate
+from ...analysis import Comparison
+from ...analysis.votes import VoteResult
+from ...texts import Texts
+from ...wording import UNKNOWN, p_value, percent
 from ..figures import Interval, svg
-from ..texts import Texts
-from ..votes import VoteResult
-from ..wording import UNKNOWN, p_value, percent
-from .markup import cell_name, escaped, table
+from ..markup import cell_name, escaped, table
 
 
 def votes_part(comparison: Comparison, votes: VoteResult, texts: Texts) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...trial import Trial
-from ..analysis import Analysis
-from ..texts import Texts
-from ..wording import UNKNOWN
-from .markup import cell_name, escaped
+from ....trial import Trial
+from ...analysis import Analysis
+from ...texts import Texts
+from ...wording import UNKNOWN
+from ..markup import cell_name, escaped
 
 
 def settings(analysis: Analysis, trial: Trial, texts: Texts) -> str:

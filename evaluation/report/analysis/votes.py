@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..statistics.agreement import krippendorff
-from ..statistics.decision import Decision, decide
-from ..statistics.multiple import holm
-from ..statistics.rates import Rate, sign_test, wilson
-from ..trial import Prompt
-from ..votes.vote import Vote, consistency
+from ...statistics.agreement import krippendorff
+from ...statistics.decision import Decision, decide
+from ...statistics.multiple import holm
+from ...statistics.rates import Rate, sign_test, wilson
+from ...trial import Prompt
+from ...votes.vote import Vote, consistency
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..statistics.multiple import holm
-from ..trial import Manifest, Score
+from ...statistics.multiple import holm
+from ...trial import Manifest, Score
 from .scores import Row, ScorerResult, compare_values, scorers
 
 Values = Mapping[tuple[str, int], float]

@@ -7,8 +7,8 @@ import io
 
 from PIL import Image
 
-from ..errors import TrialError
-from ..trial import Cell, Trial
+from ...errors import TrialError
+from ...trial import Cell, Trial
 
 SIDE = 256
 """Pixels of the longer side."""

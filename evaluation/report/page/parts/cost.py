@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..analysis import Analysis
-from ..cost import Cost, against
-from ..texts import Texts
-from ..wording import UNKNOWN
-from .markup import cell_name, escaped, table
+from ...analysis import Analysis
+from ...analysis.cost import Cost, against
+from ...texts import Texts
+from ...wording import UNKNOWN
+from ..markup import cell_name, escaped, table
 
 
 def cost_part(analysis: Analysis, texts: Texts) -> str:

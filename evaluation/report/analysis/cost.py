@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..trial import Cell, Trial, records
-from ..trial.folder import PAINTED
+from ...trial import Cell, Trial, records
+from ...trial.folder import PAINTED
 
 SLOWEST = 1e7
 """Seconds of a picture that is believed."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..errors import TrialError
-from ..statistics.agreement import follows
-from ..statistics.rates import Rate
-from ..trial import Cell, Manifest, Score, Trial
+from ...errors import TrialError
+from ...statistics.agreement import follows
+from ...statistics.rates import Rate
+from ...trial import Cell, Manifest, Score, Trial
 from .cost import Cost, costs
 from .scores import ScorerResult, compare_scores, scorers
 from .votes import Vote, VoteResult, compare_votes

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..statistics.means import Difference, by_prompt, difference, differences
-from ..statistics.multiple import holm
-from ..statistics.rates import sign_test
-from ..trial import Prompt, Score
+from ...statistics.means import Difference, by_prompt, difference, differences
+from ...statistics.multiple import holm
+from ...statistics.rates import sign_test
+from ...trial import Prompt, Score
 
 Values = Mapping[tuple[str, int], float]
 """A score by (prompt, seed)."""

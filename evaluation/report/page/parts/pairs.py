@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...trial import Trial
-from ..analysis import VOTES, Comparison, pictures_of
-from ..texts import Texts
+from ....trial import Trial
+from ...analysis import VOTES, Comparison, pictures_of
+from ...texts import Texts
+from ...wording import UNKNOWN, Scale
+from ..markup import escaped
 from ..thumbnails import data_url
-from ..wording import UNKNOWN, Scale
-from .markup import escaped
 
 
 def picture_pair(comparison: Comparison, pair: tuple[str, int], trial: Trial, texts: Texts) -> str:

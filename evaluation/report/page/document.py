@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..trial import Trial
-from .analysis import Analysis, Comparison
+from ...trial import Trial
+from ..analysis import Analysis, Comparison
+from ..analysis.pilot import PilotAnswer
+from ..analysis.scores import Row, ScorerResult
+from ..texts import Texts
+from ..wording import Scale, answer, p_value, warning
 from .figures import Interval, bounds, svg
+from .markup import cell_name, escaped, table, warnings
 from .parts.cost import cost_part
-from .parts.markup import cell_name, escaped, table, warnings
 from .parts.pairs import picture_pair
-from .parts.pilot import PilotAnswer, pilot_part
+from .parts.pilot import pilot_part
 from .parts.settings import settings
 from .parts.votes import votes_part
-from .scores import Row, ScorerResult
 from .style import STYLE
-from .texts import Texts
-from .wording import Scale, answer, p_value, warning
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
