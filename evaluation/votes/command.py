@@ -7,9 +7,9 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from .answers import Poll
 from .errors import VotingError
-from .serve import PORT, VotingServer, key_of
+from .serving.answers import Poll
+from .serving.server import PORT, VotingServer, key_of
 from .store import Store, read_votes
 from .trial import read_trial, trials_in
 

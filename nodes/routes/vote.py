@@ -1,6 +1,6 @@
 """The voting page on ComfyUI's server, for the trials in its output folder.
 
-/softrepa/vote/ and everything below it; evaluation/votes/answers.py says what that is.
+/softrepa/vote/ and everything below it; evaluation/votes/serving/answers.py says what that is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import folder_paths
 from aiohttp import web
 
-from ...evaluation.votes.answers import LARGEST_BODY, Poll, Request, answer, refusal
+from ...evaluation.votes.serving.answers import LARGEST_BODY, Poll, Request, answer, refusal
 from ...evaluation.votes.trial import trials_in
 
 ADDRESS = "/softrepa/vote"

@@ -29,6 +29,8 @@ FLOORS = (
     ("evaluation.errors", "evaluation.pictures", "evaluation.sqlite", "evaluation.statistics"),
     ("evaluation.trial",),
     ("evaluation.prompts", "evaluation.scorers", "evaluation.votes"),
+    ("evaluation.votes.serving",),
+    ("evaluation.votes.command",),
     ("evaluation.report.analysis", "evaluation.report.texts"),
     ("evaluation.report.wording",),
     ("evaluation.report.page",),
@@ -63,7 +65,8 @@ def test_an_upward_import_would_be_seen(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["softrepa", "injection", "guidance", "nodes", "evaluation/report"]
+    "folder",
+    ["softrepa", "injection", "guidance", "nodes", "evaluation/report", "evaluation/votes"],
 )
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, A_FILE_EACH)]

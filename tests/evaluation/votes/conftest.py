@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from comfyui_softrepa.evaluation.votes.answers import Poll
-from comfyui_softrepa.evaluation.votes.serve import VotingServer
+from comfyui_softrepa.evaluation.votes.serving.answers import Poll
+from comfyui_softrepa.evaluation.votes.serving.server import VotingServer
 from comfyui_softrepa.evaluation.votes.trial import trials_in
 from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.tests.evaluation.votes.trials import write_trial

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_softrepa.evaluation.votes.answers import Poll, Request, answer
 from comfyui_softrepa.evaluation.votes.errors import VotingError
+from comfyui_softrepa.evaluation.votes.serving.answers import Poll, Request, answer
 from comfyui_softrepa.evaluation.votes.store import read_votes
 from comfyui_softrepa.evaluation.votes.trial import read_trial, trials_in
 from comfyui_softrepa.tests.evaluation.votes.conftest import serving

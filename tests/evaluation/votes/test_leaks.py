@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.evaluation.votes.answers import _FILES
+from comfyui_softrepa.evaluation.votes.serving.answers import _FILES
 from comfyui_softrepa.evaluation.votes.store import read_votes
 from comfyui_softrepa.tests.evaluation.votes.conftest import serving
 from comfyui_softrepa.tests.evaluation.votes.trials import (
@@ -145,7 +145,7 @@ def test_an_arm_has_no_side_and_a_token_has_no_order(trial, address):
 def test_pages_are_not_loaded_into_comfyui():
     """ComfyUI's front-end runs every script below WEB_DIRECTORY as an extension."""
     from comfyui_softrepa import WEB_DIRECTORY
-    from comfyui_softrepa.evaluation.votes.answers import PAGE
+    from comfyui_softrepa.evaluation.votes.serving.answers import PAGE
 
     root = Path(__file__).resolve().parents[3]
     assert not PAGE.is_relative_to((root / WEB_DIRECTORY).resolve())

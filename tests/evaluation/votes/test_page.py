@@ -220,7 +220,7 @@ def test_every_control_has_a_name(chromium, trial, address):
 
 def test_languages_are_complete():
     """Every language has the words of English, with the same blanks."""
-    from comfyui_softrepa.evaluation.votes.answers import PAGE
+    from comfyui_softrepa.evaluation.votes.serving.answers import PAGE
 
     text = (PAGE / "texts.js").read_text(encoding="utf-8")
     found = {

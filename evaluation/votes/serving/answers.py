@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import voting
-from .errors import VotingError
-from .trial import VotedTrial, read_trial
+from .. import voting
+from ..errors import VotingError
+from ..trial import VotedTrial, read_trial
 
 LARGEST_BODY = 16 << 10
 """Bytes of a request; a vote has 300."""

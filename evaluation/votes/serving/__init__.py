@@ -1,0 +1,1 @@
+"""The voting page in a browser: its files, the answers to its requests, and a server of its own."""
