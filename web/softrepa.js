@@ -3,16 +3,16 @@
  * without it, and notes in the loader's properties which file was meant. */
 
 import { app } from '../../scripts/app.js'
-import { AdapterInfo } from './adapter_info.js'
-import { ApplyControls } from './apply_controls.js'
-import { Facts } from './facts.js'
-import { meeting } from './fit.js'
-import { allNodes } from './graph.js'
-import { whenChanged } from './panel.js'
-import { ScheduleCurve } from './schedule_curve.js'
+import { whenChanged } from './elements/panel.js'
+import { meeting } from './facts/fit.js'
+import { allNodes } from './facts/graph.js'
+import { Facts } from './facts/server.js'
 import { textsFor } from './texts.js'
-import { EVENT, TrainingView } from './training_view.js'
-import { addVoteTab } from './vote_tab.js'
+import { AdapterInfo } from './views/adapter_info.js'
+import { ApplyControls } from './views/apply_controls.js'
+import { ScheduleCurve } from './views/schedule_curve.js'
+import { EVENT, TrainingView } from './views/training.js'
+import { addVoteTab } from './views/vote_tab.js'
 
 const VIEWS = {
   SoftREPALoader: AdapterInfo,

@@ -50,8 +50,8 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 def in_page(page: Page, script: str, argument):
     return page.evaluate(
-        f"async argument => {{ const text = await import('{MODULES}/layers_text.js')\n"
-        f"const frames = await import('{MODULES}/keyframes_text.js')\n{script} }}",
+        f"async argument => {{ const text = await import('{MODULES}/notation/layers.js')\n"
+        f"const frames = await import('{MODULES}/notation/keyframes.js')\n{script} }}",
         argument,
     )
 

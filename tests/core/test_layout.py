@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import comfyui_softrepa
@@ -46,8 +48,10 @@ FLOORS = (
 )
 """From the ground up; `training` has floors of its own, in tests/training/test_layout.py. Of the
 demo only what a scorer for it needs, and that only where the demo is there."""
-A_FILE_EACH = ("architectures",)
+A_FILE_EACH = ("architectures", "docs")
 """Folders of many equal things, which grow with every one."""
+EXTENSION = ("texts.js", "notation", "facts", "elements", "views", "softrepa.js")
+"""The front-end extension's modules, from the ground up."""
 APART = frozenset({"benchmarks", "build", "demo", "docs", "examples", "host", "noxfile", "tests"})
 
 
@@ -64,9 +68,25 @@ def test_an_upward_import_would_be_seen(tmp_path) -> None:
     assert floors.floor("softrepa.files.reading") < floors.floor("injection.architectures.unet")
 
 
+def test_every_import_of_the_extension_points_down() -> None:
+    web = ROOT / "web"
+    seen = 0
+    for path in web.rglob("*.js"):
+        own = path.relative_to(web)
+        for taken in re.findall(r"from '(\./.+|\.\./.+)'", path.read_text(encoding="utf-8")):
+            if taken == "../../scripts/app.js":  # ComfyUI's
+                continue
+            other = Path(os.path.normpath(own.parent / taken))
+            assert (web / other).is_file(), f"{own}: {taken}"
+            floors = [EXTENSION.index(each.parts[0]) for each in (other, own)]
+            assert floors == sorted(floors), f"{own} imports {taken}"
+            seen += 1
+    assert seen
+
+
 @pytest.mark.parametrize(
     "folder",
-    ["softrepa", "injection", "guidance", "nodes", "evaluation/report", "evaluation/votes"],
+    ["softrepa", "injection", "guidance", "nodes", "evaluation/report", "evaluation/votes", "web"],
 )
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, A_FILE_EACH)]

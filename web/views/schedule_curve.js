@@ -1,9 +1,9 @@
 /** The curve of SoftREPA Schedule, to drag: another way to write its `keyframes` text. */
 
-import { Chart, clamp } from './chart.js'
-import { isLinked, widgetOf } from './graph.js'
-import { readKeyframes, short, strengthAt, writeKeyframes } from './keyframes_text.js'
-import { addPanel, keepShown, setWidget } from './panel.js'
+import { Chart, clamp } from '../elements/chart.js'
+import { addPanel, keepShown, setWidget } from '../elements/panel.js'
+import { isLinked, widgetOf } from '../facts/graph.js'
+import { readKeyframes, short, strengthAt, writeKeyframes } from '../notation/keyframes.js'
 
 const HEIGHT = 130
 const SMOOTHNESS = 64

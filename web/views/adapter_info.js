@@ -1,9 +1,9 @@
 /** What the chosen adapter file is, below the list of Load SoftREPA Adapter. */
 
-import { isLinked, statedBy, widgetOf } from './graph.js'
-import { addPanel, chained, element, keepShown, setWidget } from './panel.js'
-import { madeWith, noteChosen, noted, noteRun, shortHash } from './version.js'
-import { warningLine } from './warning.js'
+import { addPanel, chained, element, keepShown, setWidget } from '../elements/panel.js'
+import { warningLine } from '../elements/warning.js'
+import { isLinked, statedBy, widgetOf } from '../facts/graph.js'
+import { madeWith, noteChosen, noted, noteRun, shortHash } from '../facts/version.js'
 
 const HEIGHT = 88
 const WAYS = ['blend', 'attention']

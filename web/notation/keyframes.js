@@ -1,7 +1,7 @@
 /** The `keyframes` text of SoftREPA Schedule: strength over the share of the schedule. The server
  * reads the same text in softrepa/schedule.py, and has the last word on it. */
 
-import { NUMBER } from './layers_text.js'
+import { NUMBER } from './layers.js'
 
 const WHOLE = new RegExp(`^${NUMBER}$`, 'i')
 

@@ -1,8 +1,8 @@
 /** A run of Train SoftREPA Adapter while it runs: loss, accuracy and the strip of previews. The server
  * sends all of it each time, so a page that is opened later shows the same. */
 
-import { svg } from './chart.js'
-import { element, addPanel, keepShown } from './panel.js'
+import { svg } from '../elements/chart.js'
+import { element, addPanel, keepShown } from '../elements/panel.js'
 
 export const EVENT = 'softrepa.train'
 const HEIGHT = 320

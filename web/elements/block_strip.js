@@ -1,6 +1,6 @@
 /** The blocks an adapter acts on, to click: another way to write the `layers` text. */
 
-import { readLayers, splitBlock, writeLayers } from './layers_text.js'
+import { readLayers, splitBlock, writeLayers } from '../notation/layers.js'
 import { element } from './panel.js'
 
 export class BlockStrip {

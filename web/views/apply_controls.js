@@ -1,13 +1,13 @@
 /** Blocks to click and a curve to drag, below the widgets of both Apply nodes. */
 
-import { BlockStrip } from './block_strip.js'
-import { Chart, clamp } from './chart.js'
-import { feeding, isLinked, widgetOf } from './graph.js'
-import { readKeyframes, short, strengthAt } from './keyframes_text.js'
-import { readLayers, splitBlock } from './layers_text.js'
-import { addPanel, element, keepShown, setWidget } from './panel.js'
+import { BlockStrip } from '../elements/block_strip.js'
+import { Chart, clamp } from '../elements/chart.js'
+import { addPanel, element, keepShown, setWidget } from '../elements/panel.js'
+import { warningLine } from '../elements/warning.js'
+import { feeding, isLinked, widgetOf } from '../facts/graph.js'
+import { readKeyframes, short, strengthAt } from '../notation/keyframes.js'
+import { readLayers, splitBlock } from '../notation/layers.js'
 import { outline } from './schedule_curve.js'
-import { warningLine } from './warning.js'
 
 const HEIGHT = 216
 
