@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     if arguments[0] not in ("thumbnails", "help_pictures"):
         print(__doc__, file=sys.stderr)
         return 2
-    importlib.import_module(f"{folder}.{arguments[0]}").main(arguments[1:])
+    importlib.import_module(f"{folder}.pictures.{arguments[0]}").main(arguments[1:])
     return 0
 
 

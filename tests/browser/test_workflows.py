@@ -21,7 +21,7 @@ import pytest
 from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.workflows.files import FOLDER
 from comfyui_softrepa.demo.workflows.models import DEMO_FOLDER
-from comfyui_softrepa.demo.workflows.running import (
+from comfyui_softrepa.demo.workflows.pictures.running import (
     NAME,
     in_demo_world,
     install_parts,
@@ -29,7 +29,7 @@ from comfyui_softrepa.demo.workflows.running import (
     install_unet,
     settings_of_trial,
 )
-from comfyui_softrepa.demo.workflows.thumbnails import PROMPTS
+from comfyui_softrepa.demo.workflows.pictures.thumbnails import PROMPTS
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
 from comfyui_softrepa.host.server import PACK, Server
 from PIL import Image

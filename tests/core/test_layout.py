@@ -86,7 +86,16 @@ def test_every_import_of_the_extension_points_down() -> None:
 
 @pytest.mark.parametrize(
     "folder",
-    ["softrepa", "injection", "guidance", "nodes", "evaluation/report", "evaluation/votes", "web"],
+    [
+        "softrepa",
+        "injection",
+        "guidance",
+        "nodes",
+        "evaluation/report",
+        "evaluation/votes",
+        "web",
+        "demo/workflows",
+    ],
 )
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, A_FILE_EACH)]

@@ -21,8 +21,8 @@ from comfyui_softrepa.training.settings.command_line import read_settings
 from playwright.sync_api import sync_playwright
 from safetensors.torch import save_file
 
-from .models import DEMO_FOLDER
-from .node_types import TYPES
+from ..models import DEMO_FOLDER
+from ..node_types import TYPES
 
 NAME = "softrepa_demo.safetensors"
 """Of the demo world's checkpoint, and of the adapter for it."""
@@ -34,7 +34,7 @@ _PAIRS, _SEED = 400, 7
 """Of the pictures that the demo command writes."""
 WRITTEN = ("CLIPTextEncode", "PrimitiveStringMultiline")
 """Nodes that hold a prompt, or nothing where another's is linked."""
-SMALL_CLIP = Path(__file__).resolve().parents[1] / "small_clip"
+SMALL_CLIP = Path(__file__).resolve().parents[2] / "small_clip"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from comfyui_softrepa.nodes.adapters.chart import draw_norms
 from comfyui_softrepa.softrepa import files
 from PIL import Image
 
-from .files import FOLDER
+from ..files import FOLDER
 from .running import demo_frontend, in_demo_world
 
 TARGET = FOLDER.parent / "web" / "docs" / "images"

@@ -17,7 +17,7 @@ from comfyui_softrepa.demo import judge, world
 from comfyui_softrepa.host.frontend import Frontend
 from PIL import Image, ImageDraw, ImageFont
 
-from .files import FOLDER
+from ..files import FOLDER
 from .running import WRITTEN, demo_frontend, in_demo_world, install_pictures, settings_of_trial
 
 PROMPTS = {

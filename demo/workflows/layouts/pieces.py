@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .graph import Node, Output, Point, Workflow
-from .models import Model
+from ..graph import Node, Output, Point, Workflow
+from ..models import Model
 
 FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH = 0, 390, 780, 1190, 1540, 1930
 """Left edges of the columns."""

@@ -1,0 +1,1 @@
+"""Pictures of the workflows and of the nodes, from a real ComfyUI."""
