@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         parser.error("--short needs --rows: its figures are no findings")
     package = f"{runpy.run_path(str(PACK))['start']()}.demo.rivals"
     run = importlib.import_module(f"{package}.run")
-    table = importlib.import_module(f"{package}.table")
+    table = importlib.import_module(f"{package}.page.table")
     rows = options.rows or run.ROWS
     rows.parent.mkdir(parents=True, exist_ok=True)
     if options.command == "run":

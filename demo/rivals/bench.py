@@ -23,11 +23,11 @@ from ..sweep.model import Model
 from ..sweep.short import Short
 from ..unet_base.short import Unet
 from . import length
-from .attention import EVALUATIONS, GRADIENTS, LED
-from .guidance import SAMPLERS, at
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method
 from .preference import results as preference
 from .preference.uses import Use
+from .samplers.attention import EVALUATIONS, GRADIENTS, LED
+from .samplers.guidance import SAMPLERS, at
 
 BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet}
 KEPT = Path(__file__).resolve().parents[1] / "kept"

@@ -95,6 +95,7 @@ def test_every_import_of_the_extension_points_down() -> None:
         "evaluation/votes",
         "web",
         "demo/workflows",
+        "demo/rivals",
     ],
 )
 def test_a_folder_can_be_looked_over(folder) -> None:

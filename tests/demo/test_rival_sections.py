@@ -15,16 +15,16 @@ import pytest
 import torch
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.judge import judge
-from comfyui_softrepa.demo.rivals import page
-from comfyui_softrepa.demo.rivals.attention import GRADIENTS, LED
 from comfyui_softrepa.demo.rivals.editing import results
 from comfyui_softrepa.demo.rivals.editing.arms import UNEDITED, USES, WAYS, Arm, arms
 from comfyui_softrepa.demo.rivals.editing.bench import KEPT, Bench, edits, schedule
+from comfyui_softrepa.demo.rivals.page import sections as page
 from comfyui_softrepa.demo.rivals.preference import lesson
 from comfyui_softrepa.demo.rivals.preference import results as preferred
 from comfyui_softrepa.demo.rivals.preference.lora import Lora
 from comfyui_softrepa.demo.rivals.preference.pairs import Compared
 from comfyui_softrepa.demo.rivals.preference.uses import BETAS, CHOSEN, STEPS, Use
+from comfyui_softrepa.demo.rivals.samplers.attention import GRADIENTS, LED
 from comfyui_softrepa.demo.sweep import training
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.evaluation.painting.picture import as_image

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.rivals import bench, length, run, table
-from comfyui_softrepa.demo.rivals.attention import LED
-from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
+from comfyui_softrepa.demo.rivals import bench, length, run
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
+from comfyui_softrepa.demo.rivals.page import table
+from comfyui_softrepa.demo.rivals.samplers.attention import LED
+from comfyui_softrepa.demo.rivals.samplers.guidance import SAMPLERS
 from comfyui_softrepa.demo.sweep import grid
 from comfyui_softrepa.demo.sweep.model import Model
 from comfyui_softrepa.demo.unet_base.short import Unet

@@ -13,7 +13,8 @@ import pytest
 import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.rivals import guidance, length
+from comfyui_softrepa.demo.rivals import length
+from comfyui_softrepa.demo.rivals.samplers import guidance
 from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight, training
 from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter

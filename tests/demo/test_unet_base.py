@@ -15,9 +15,9 @@ from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.base import clip
 from comfyui_softrepa.demo.base import join as sd3
-from comfyui_softrepa.demo.rivals import attention, guidance
-from comfyui_softrepa.demo.rivals.attention import GRADIENTS, LED
-from comfyui_softrepa.demo.rivals.guidance import SAMPLERS
+from comfyui_softrepa.demo.rivals.samplers import attention, guidance
+from comfyui_softrepa.demo.rivals.samplers.attention import GRADIENTS, LED
+from comfyui_softrepa.demo.rivals.samplers.guidance import SAMPLERS
 from comfyui_softrepa.demo.unet_base import join, network, train, vae
 from comfyui_softrepa.demo.unet_base.short import BLOCKS, Unet
 from comfyui_softrepa.guidance import Attend, apply, plan

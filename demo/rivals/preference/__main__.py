@@ -16,4 +16,4 @@ PACK = Path(__file__).resolve().parents[3] / "host" / "pack.py"
 if __name__ == "__main__":
     rivals = f"{runpy.run_path(str(PACK))['start']()}.demo.rivals"
     results = importlib.import_module(f"{rivals}.preference.results")
-    importlib.import_module(f"{rivals}.page").main(results, sys.argv[1:], __doc__)
+    importlib.import_module(f"{rivals}.page.sections").main(results, sys.argv[1:], __doc__)

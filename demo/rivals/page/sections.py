@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-PAGE = Path(__file__).resolve().parents[1] / "RIVALS.md"
+PAGE = Path(__file__).resolve().parents[2] / "RIVALS.md"
 
 
 class Results(Protocol):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sweep.page import numbers
-from .methods import METHODS
+from ...sweep.page import numbers
+from ..methods import METHODS
 
 Answers = NDArray[np.float64]
 

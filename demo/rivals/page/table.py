@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.statistics.rates import wilson
-from .. import world
-from ..judge import ATTRIBUTES
-from ..sweep import grid
-from ..sweep.page import numbers, points
+from ....evaluation.statistics.rates import wilson
+from ... import world
+from ...judge import ATTRIBUTES
+from ...sweep import grid
+from ...sweep.page import numbers, points
+from ..methods import METHODS, ORDINARY
 from .answers import Answers, answers_of, groups_of, prompts_of
 from .comparisons import longer, pairs
-from .methods import METHODS, ORDINARY
+from .sections import PAGE
 
-PAGE = Path(__file__).resolve().parents[1] / "RIVALS.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
 TITLES: Mapping[str, str] = {"sd3": "SD3 base", "unet": "U-Net base (SD1.x)"}
 OBJECTS = ((2, 3), (4, 4), (5, 6))

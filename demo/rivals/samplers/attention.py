@@ -17,14 +17,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ...evaluation.trial import Sampling
-from ...guidance.attend import Attend
-from ...guidance.errors import GuidanceError
-from ...guidance.focus import cost, share_of_gradient
-from ...guidance.losses import LOSSES
-from ...guidance.prompt.places import Places, find, require
-from ...guidance.prompt.words import subjects_of
-from ..sweep.short import Short
+from ....evaluation.trial import Sampling
+from ....guidance.attend import Attend
+from ....guidance.errors import GuidanceError
+from ....guidance.focus import cost, share_of_gradient
+from ....guidance.losses import LOSSES
+from ....guidance.prompt.places import Places, find, require
+from ....guidance.prompt.words import subjects_of
+from ...sweep.short import Short
 from .guidance import weakened
 
 GRADIENTS = "gradients"

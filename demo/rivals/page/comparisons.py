@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..sweep.page import points
-from . import length
+from ...sweep.page import points
+from .. import length
+from ..methods import JOINED, ORDINARY, PLUS
 from .answers import answers_of, groups_of, of_seeds, prompts_of
-from .methods import JOINED, ORDINARY, PLUS
 
 
 def pairs(rows: Sequence[Mapping[str, Any]]) -> str:

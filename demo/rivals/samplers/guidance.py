@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...evaluation.trial import Sampling
-from ..sweep.short import Sampler, Short, euler
+from ....evaluation.trial import Sampling
+from ...sweep.short import Sampler, Short, euler
 
 
 def alone(

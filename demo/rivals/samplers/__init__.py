@@ -1,0 +1,1 @@
+"""Ways to lead the sampling beside ordinary guidance."""
