@@ -225,7 +225,7 @@ def truth(count: int) -> None:
     import numpy as np
     from comfyui_softrepa.demo import world
     from comfyui_softrepa.demo.evaluate import verdicts
-    from comfyui_softrepa.demo.sweep.model import Model
+    from comfyui_softrepa.demo.sweep.short.sd3 import Model
     from comfyui_softrepa.evaluation.scorers import load
 
     scenes = world.unswept_scenes(count)

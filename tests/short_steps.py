@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from ..demo import evaluate
-from ..demo.sweep import grid, training
-from ..demo.sweep.short import Short
+from ..demo.sweep import grid
+from ..demo.sweep.short import training
+from ..demo.sweep.short.forward import Short
 from ..training.cache import Text
 from ..training.model.denoiser import Denoiser
 from ..training.objectives import OBJECTIVES

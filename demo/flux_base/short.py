@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..sweep.model import Model
+from ..sweep.short.sd3 import Model
 from . import network, train
 
 

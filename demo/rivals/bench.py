@@ -18,9 +18,10 @@ from ...training.objectives import OBJECTIVES
 from .. import world
 from ..evaluate import sampling, verdicts
 from ..judge import ATTRIBUTES
-from ..sweep import grid, training
-from ..sweep.model import Model
-from ..sweep.short import Short
+from ..sweep import grid
+from ..sweep.short import training
+from ..sweep.short.forward import Short
+from ..sweep.short.sd3 import Model
 from ..unet_base.short import Unet
 from . import length
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method

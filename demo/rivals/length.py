@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .. import world
-from ..sweep.short import Short
-from ..sweep.training import Pairs
+from ..sweep.short.forward import Short
+from ..sweep.short.training import Pairs
 
 
 def said_twice(scene: world.Scene) -> str:

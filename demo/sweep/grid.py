@@ -19,9 +19,9 @@ from ..evaluate import verdicts
 from ..judge import ATTRIBUTES, Verdict
 from ..table import gain
 from . import page
-from .model import Model
-from .short import Short
-from .training import Pairs, settings, train
+from .short.forward import Short
+from .short.sd3 import Model
+from .short.training import Pairs, settings, train
 
 FINDINGS = Path(__file__).with_name("findings")
 RESULTS = FINDINGS / "settings.jsonl"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .. import world
 from ..evaluate import rates, sampling, verdicts
 from ..judge import ATTRIBUTES
-from .model import Model
-from .short import Short
+from .short.forward import Short
+from .short.sd3 import Model
 
 SCALES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 

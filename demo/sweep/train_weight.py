@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from .. import world
 from ..unet_base.short import Unet
 from . import grid, page
-from .model import Model
-from .short import Short
+from .short.forward import Short
+from .short.sd3 import Model
 
 Use = tuple[str, float, float, str]
 """Objective, weight in training, strength, and what the strength is."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...softrepa.adapter import Adapter
 from ...softrepa.layers import choose_layers, parse_layers
 from ...softrepa.tokens import soft_tokens
-from ..sweep.short import Short
+from ..sweep.short.forward import Short
 from . import join, network, train, vae
 
 PERTURBED = ("middle.0",)

@@ -12,6 +12,7 @@ from comfyui_softrepa.tests.floors import Floors, crowded
 
 ROOT = Path(comfyui_softrepa.__file__).parent
 FLOORS = (
+    ("host",),
     ("softrepa.errors", "softrepa.families", "softrepa.hashing"),
     ("softrepa.adapter",),
     ("softrepa.files.importers",),
@@ -45,14 +46,26 @@ FLOORS = (
     ("nodes.adapters", "nodes.evaluation", "nodes.guidance", "nodes.training"),
     ("nodes.routes",),
     ("nodes",),
+    ("demo.base", "demo.comparison", "demo.evaluate", "demo.small_clip"),
+    ("demo.cache", "demo.table"),
+    ("demo.lesson", "demo.report"),
+    ("demo.sweep.short",),
+    ("demo.unet_base",),
+    ("demo.sweep",),
+    ("demo.flux_base", "demo.rivals"),
+    ("demo.workflows.node_types", "demo.workflows.models"),
+    ("demo.workflows.graph",),
+    ("demo.workflows.layouts",),
+    ("demo.workflows",),
+    ("demo",),
 )
-"""From the ground up; `training` has floors of its own, in tests/training/test_layout.py. Of the
-demo only what a scorer for it needs, and that only where the demo is there."""
+"""From the ground up; `training` has floors of its own, in tests/training/test_layout.py. A scorer
+uses the demo's world and judge, where the demo is there."""
 A_FILE_EACH = ("architectures", "docs")
 """Folders of many equal things, which grow with every one."""
 EXTENSION = ("texts.js", "notation", "facts", "elements", "views", "softrepa.js")
 """The front-end extension's modules, from the ground up."""
-APART = frozenset({"benchmarks", "build", "demo", "docs", "examples", "host", "noxfile", "tests"})
+APART = frozenset({"benchmarks", "build", "docs", "examples", "noxfile", "tests"})
 
 
 def test_every_import_points_down() -> None:
@@ -96,6 +109,7 @@ def test_every_import_of_the_extension_points_down() -> None:
         "web",
         "demo/workflows",
         "demo/rivals",
+        "demo/sweep",
     ],
 )
 def test_a_folder_can_be_looked_over(folder) -> None:

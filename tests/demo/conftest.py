@@ -6,7 +6,7 @@ import pytest
 import torch
 from comfyui_softrepa.demo import evaluate
 from comfyui_softrepa.demo.base import join
-from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.demo.sweep.short.sd3 import Model
 
 
 @pytest.fixture(scope="package")

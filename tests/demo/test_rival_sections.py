@@ -25,8 +25,8 @@ from comfyui_softrepa.demo.rivals.preference.lora import Lora
 from comfyui_softrepa.demo.rivals.preference.pairs import Compared
 from comfyui_softrepa.demo.rivals.preference.uses import BETAS, CHOSEN, STEPS, Use
 from comfyui_softrepa.demo.rivals.samplers.attention import GRADIENTS, LED
-from comfyui_softrepa.demo.sweep import training
-from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.demo.sweep.short import training
+from comfyui_softrepa.demo.sweep.short.sd3 import Model
 from comfyui_softrepa.evaluation.painting.picture import as_image
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.flow_edit import SoftREPAFlowEdit

@@ -13,7 +13,7 @@ from comfyui_softrepa.demo.rivals.page import table
 from comfyui_softrepa.demo.rivals.samplers.attention import LED
 from comfyui_softrepa.demo.rivals.samplers.guidance import SAMPLERS
 from comfyui_softrepa.demo.sweep import grid
-from comfyui_softrepa.demo.sweep.model import Model
+from comfyui_softrepa.demo.sweep.short.sd3 import Model
 from comfyui_softrepa.demo.unet_base.short import Unet
 from comfyui_softrepa.softrepa import files
 
@@ -118,7 +118,7 @@ def test_what_judges_chose_nothing_and_taught_nothing():
 
 def test_the_u_nets_adapters_are_the_papers():
     """After BOS in the down blocks, begun as BOS; AGSM's two gammas 1, SoftREPA's own weight 10."""
-    from comfyui_softrepa.demo.sweep import training
+    from comfyui_softrepa.demo.sweep.short import training
 
     for lesson in LESSONS.values():
         settings = training.settings(Unet.FAMILY, **lesson.of("unet"))

@@ -15,8 +15,9 @@ from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
 from comfyui_softrepa.demo.rivals import length
 from comfyui_softrepa.demo.rivals.samplers import guidance
-from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight, training
-from comfyui_softrepa.demo.sweep.model import SKIPPED, Model
+from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight
+from comfyui_softrepa.demo.sweep.short import training
+from comfyui_softrepa.demo.sweep.short.sd3 import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
 from comfyui_softrepa.training.cache import Text, texts

@@ -22,7 +22,7 @@ from ....softrepa.adapter import Adapter
 from ... import world
 from ...evaluate import LATENT, verdicts
 from ...judge import ATTRIBUTES
-from ...sweep.model import LEVELS, Model
+from ...sweep.short.sd3 import LEVELS, Model
 from .arms import UNEDITED, Arm
 
 KEPT = Path(__file__).resolve().parents[2] / "kept"

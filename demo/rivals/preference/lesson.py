@@ -12,8 +12,8 @@ from ....training.cache.progress import progress
 from ....training.objectives import DPO, Row, mean_squared_error
 from ....training.settings.values import Settings
 from ....training.step.batches import Batch, Batches
-from ...sweep.short import LEVELS, Short
-from ...sweep.training import settings, start_of
+from ...sweep.short.forward import LEVELS, Short
+from ...sweep.short.training import settings, start_of
 from .lora import Lora
 from .pairs import Compared
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ....training.settings.randomness import torch_generator
-from ...sweep.short import Short
+from ...sweep.short.forward import Short
 
 RANK = 4
 ATTENTION = ("attn.qkv", "attn.proj", "to_q", "to_k", "to_v", "to_out.0")

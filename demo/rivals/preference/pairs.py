@@ -14,8 +14,8 @@ from PIL import Image
 from ... import world
 from ...evaluate import verdicts
 from ...judge import Verdict
-from ...sweep.short import Short
-from ...sweep.training import Pairs
+from ...sweep.short.forward import Short
+from ...sweep.short.training import Pairs
 
 PROMPTS, SEEDS = 240, 4
 _SEED = 11

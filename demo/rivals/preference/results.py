@@ -22,9 +22,9 @@ from ... import world
 from ...evaluate import verdicts
 from ...judge import ATTRIBUTES
 from ...sweep import grid
-from ...sweep.model import Model
 from ...sweep.page import numbers, points
-from ...sweep.short import Short
+from ...sweep.short.forward import Short
+from ...sweep.short.sd3 import Model
 from ...table import gain
 from . import pairs
 from .lesson import FLAGS, train, train_lora

@@ -24,7 +24,7 @@ from ....guidance.focus import cost, share_of_gradient
 from ....guidance.losses import LOSSES
 from ....guidance.prompt.places import Places, find, require
 from ....guidance.prompt.words import subjects_of
-from ...sweep.short import Short
+from ...sweep.short.forward import Short
 from .guidance import weakened
 
 GRADIENTS = "gradients"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ....evaluation.trial import Sampling
-from ...sweep.short import Sampler, Short, euler
+from ...sweep.short.forward import Sampler, Short, euler
 
 
 def alone(

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ...softrepa.adapter import Adapter
-from ...softrepa.tokens import soft_tokens
-from ..base import join, network, train, vae
-from .short import LEVELS, Short
+from ....softrepa.adapter import Adapter
+from ....softrepa.tokens import soft_tokens
+from ...base import join, network, train, vae
+from .forward import LEVELS, Short
 
 SKIPPED = 1
 """The block that skip-layer guidance leaves out; ComfyUI's node does it for any."""

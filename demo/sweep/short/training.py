@@ -14,20 +14,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...softrepa.adapter import Adapter
-from ...training.cache import compact
-from ...training.cache.progress import progress
-from ...training.data.captions.hard_captions import chosen
-from ...training.data.captions.words import read_words
-from ...training.model.soft_tokens import SoftTokens, initial_tokens
-from ...training.objectives import OBJECTIVES, Row, mean_squared_error
-from ...training.settings.randomness import torch_generator
-from ...training.settings.values import Settings
-from ...training.step.batches import Batch, Batches
-from ...training.step.task import Task
-from .. import world
-from .model import Model
-from .short import LEVELS, Short
+from ....softrepa.adapter import Adapter
+from ....training.cache import compact
+from ....training.cache.progress import progress
+from ....training.data.captions.hard_captions import chosen
+from ....training.data.captions.words import read_words
+from ....training.model.soft_tokens import SoftTokens, initial_tokens
+from ....training.objectives import OBJECTIVES, Row, mean_squared_error
+from ....training.settings.randomness import torch_generator
+from ....training.settings.values import Settings
+from ....training.step.batches import Batch, Batches
+from ....training.step.task import Task
+from ... import world
+from .forward import LEVELS, Short
+from .sd3 import Model
 
 WIDTH = Model.WIDTH
 

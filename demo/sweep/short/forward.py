@@ -1,7 +1,8 @@
 """A base model by its short forward: what ComfyUI computes with it, in a twentieth of the time.
 
 What the two bases share: noise, schedule and guidance are ComfyUI's, and a base says what its
-network predicts. One file a base beside its network: `model.Model` (SD3), `unet_base.short.Unet`.
+network predicts. One file a base: `sd3.Model`, and beside their networks `unet_base.short.Unet` and
+`flux_base.short.Flux`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...evaluation.trial import Sampling
-from ...softrepa.adapter import Adapter
-from .. import world
-from ..evaluate import sampling
+from ....evaluation.trial import Sampling
+from ....softrepa.adapter import Adapter
+from ... import world
+from ...evaluate import sampling
 
 LEVELS = 1000
 BATCH = 125
