@@ -22,14 +22,14 @@ from ..sweep import grid, training
 from ..sweep.model import Model
 from ..sweep.short import Short
 from ..unet_base.short import Unet
-from . import length
+from . import length, long_base
 from .attention import EVALUATIONS, GRADIENTS, LED
 from .guidance import SAMPLERS, at
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method
 from .preference import results as preference
 from .preference.uses import Use
 
-BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet}
+BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet, long_base.NAME: Model}
 KEPT = Path(__file__).resolve().parents[1] / "kept"
 
 
@@ -65,7 +65,11 @@ class Bench:
 
     @cached_property
     def model(self) -> Short:
-        return BASES[self.base].load()
+        if self.base != long_base.NAME:
+            return BASES[self.base].load()
+        file, steps = self._adapters / f"{self.base}.safetensors", self._scale.training
+        shortened = {} if steps is None else {"steps": steps, "pictures": 128}
+        return long_base.load(file, **shortened)
 
     @cached_property
     def pairs(self) -> training.Pairs:
