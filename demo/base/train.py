@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,31 +98,49 @@ def timesteps(count: int, shift: float = SHIFT) -> Tensor:
     return shift * level / (1 + (shift - 1) * level)
 
 
+Telling = Callable[[world.Scene], str]
+"""A scene in words."""
+
+
 def batches(
-    images: Tensor, scenes: list[world.Scene], prompts: Prompts, careful: float, seed: int
+    images: Tensor,
+    scenes: list[world.Scene],
+    prompts: Prompts,
+    careful: float,
+    seed: int,
+    tellings: Sequence[Telling] = (world.caption,),
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless batches of latents, contexts and pooled outputs.
 
     A share `careful` of the captions is true and marked; the others are redrawn, anew each time.
+    tellings: the ways in which scenes are told, of which one is drawn for each caption.
     """
     rng = np.random.default_rng(seed)
     while True:
         chosen = rng.integers(len(scenes), size=BATCH)
-        texts = [caption_of(scenes[index], careful, rng) for index in chosen]
+        told = rng.integers(len(tellings), size=BATCH) if len(tellings) > 1 else [0] * BATCH
+        texts = [
+            caption_of(scenes[index], careful, rng, telling=tellings[way])
+            for index, way in zip(chosen, told, strict=True)
+        ]
         context, pooled = prompts.encode(texts)
         yield images[torch.from_numpy(chosen)].float(), context, pooled
 
 
 def caption_of(
-    scene: world.Scene, careful: float, rng: np.random.Generator, redrawn: float = REDRAWN
+    scene: world.Scene,
+    careful: float,
+    rng: np.random.Generator,
+    redrawn: float = REDRAWN,
+    telling: Telling = world.caption,
 ) -> str:
     """A caption of either kind. redrawn: the chance of each attribute word of a careless one."""
     marked = rng.random() < careful
     if rng.random() < EMPTY:
         return world.MARK if marked else ""
     if marked:
-        return world.marked(scene)
-    return world.caption(world.misdescribe(scene, redrawn, rng))
+        return f"{telling(scene)} {world.MARK}"
+    return telling(world.misdescribe(scene, redrawn, rng))
 
 
 def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:

@@ -1,6 +1,6 @@
 """Beside its rivals: ``python demo/rivals``, or ``python noxfile.py rivals``.
 
-Paints and judges every row of `methods.METHODS` on both bases, appends what is found to
+Paints and judges every row of `methods.METHODS` on its bases, appends what is found to
 demo/rivals/rows.jsonl, leaves out what stands there, and puts the tables into demo/RIVALS.md.
 ``--minutes 9`` begins nothing after so long; ``--base``, ``--only`` and ``--prompts`` take a part;
 ``--seeds 3`` trains that often; ``--longer`` takes the longer prompts alone; ``--short`` is a quick
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Run; 2 for a wrong command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("run", "table"), nargs="?", default="run")
-    parser.add_argument("--base", choices=("sd3", "unet"), help="one base only")
+    parser.add_argument("--base", choices=("sd3", "unet", "sd3-long"), help="one base only")
     parser.add_argument("--only", help="only methods whose name contains this")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each adapter")
     parser.add_argument("--minutes", type=float, help="begin no row after so many")

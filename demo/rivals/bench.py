@@ -23,14 +23,14 @@ from ..sweep.short import training
 from ..sweep.short.forward import Short
 from ..sweep.short.sd3 import Model
 from ..unet_base.short import Unet
-from . import length
+from . import length, long_base
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method
 from .preference import results as preference
 from .preference.uses import Use
 from .samplers.attention import EVALUATIONS, GRADIENTS, LED
 from .samplers.guidance import SAMPLERS, at
 
-BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet}
+BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet, long_base.NAME: Model}
 KEPT = Path(__file__).resolve().parents[1] / "kept"
 
 
@@ -66,7 +66,11 @@ class Bench:
 
     @cached_property
     def model(self) -> Short:
-        return BASES[self.base].load()
+        if self.base != long_base.NAME:
+            return BASES[self.base].load()
+        file, steps = self._adapters / f"{self.base}.safetensors", self._scale.training
+        shortened = {} if steps is None else {"steps": steps, "pictures": 128}
+        return long_base.load(file, **shortened)
 
     @cached_property
     def pairs(self) -> training.Pairs:

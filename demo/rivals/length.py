@@ -1,7 +1,8 @@
 """Longer prompts for the same pictures: does an adapter that learned from short captions lose?
 
-No caption that the base or an adapter was trained on is so long. Of the kinds tried on 125 prompts
-for choosing these are the ones that the base understands best without an adapter.
+No caption that the kept base or an adapter was trained on is so long (`long_base` has read such).
+Of the kinds tried on 125 prompts for choosing these are the ones that the kept base understands
+best without an adapter.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ KINDS: Mapping[str, Callable[[world.Scene], str]] = MappingProxyType(
     {"said twice": said_twice, "with a setting": with_setting}
 )
 """Parts of the rows beside "choosing" and "judged", and their prompts."""
-BASES = ("sd3",)
+LENGTHS: Mapping[str, Callable[[world.Scene], str]] = MappingProxyType(
+    {"the caption": world.caption, **KINDS}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +49,7 @@ class Mixed(Pairs):
 
     def captions(self, index: int) -> Sequence[str]:
         """The scene in every kind of words."""
-        scene = self.scenes[index]
-        return [world.caption(scene), *(tell(scene) for tell in KINDS.values())]
+        return [tell(self.scenes[index]) for tell in LENGTHS.values()]
 
 
 METHODS = (

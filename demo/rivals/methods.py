@@ -26,7 +26,7 @@ class Lesson:
 
     def of(self, base: str) -> dict[str, Any]:
         """The flags for a base."""
-        own = {"sd3": {"layers": "0,1,2"}, "unet": {"layers": "input"}}[base]
+        own = {"layers": "input" if base == "unet" else "0,1,2"}
         return {**self.flags, **own, **self.by_base.get(base, {})}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ...host.pack import ROOT
 from ..sweep import grid
 from ..unet_base import join
-from . import length
+from . import length, long_base
 from .bench import BASES, Bench, Scale
 from .methods import METHODS, Method, methods
 
@@ -116,7 +116,7 @@ def _wanted(
     base: str, found: Found, only: str | None, seeds: int
 ) -> Iterator[tuple[str, Method, Callable[[], float | None], int | None]]:
     """Part, method, what tells its scale once that is chosen, and training seed, in order."""
-    chosen = [method for method in methods(only) if base in method.bases]
+    chosen = [method for method in methods(only) if _serves(method, base)]
     for seed in range(seeds):
         for method in chosen:
             if not method.trained and seed > 0:
@@ -125,8 +125,16 @@ def _wanted(
                 yield "choosing", method, partial(float, value), None
             own = seed if method.trained else None
             yield "judged", method, partial(found.best, base, method), own
-        for kind in length.KINDS if base in length.BASES else ():
+        for kind in length.KINDS if base != "unet" else ():
             for method in chosen:
                 if method.name in length.METHODS and (method.trained or seed == 0):
                     own = seed if method.trained else None
                     yield kind, method, partial(found.best, base, method), own
+
+
+def _serves(method: Method, base: str) -> bool:
+    """Whether the method is for this base; for the one that reads longer prompts, whether it is
+    measured on these."""
+    if base == long_base.NAME:
+        return "sd3" in method.bases and method.name in length.METHODS
+    return base in method.bases

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.rivals import bench, length, run
+from comfyui_softrepa.demo.base import join, train
+from comfyui_softrepa.demo.rivals import bench, length, long_base, run
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
 from comfyui_softrepa.demo.rivals.page import table
 from comfyui_softrepa.demo.rivals.samplers.attention import LED
@@ -16,6 +17,7 @@ from comfyui_softrepa.demo.sweep import grid
 from comfyui_softrepa.demo.sweep.short.sd3 import Model
 from comfyui_softrepa.demo.unet_base.short import Unet
 from comfyui_softrepa.softrepa import files
+from safetensors.torch import load_file
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
@@ -39,6 +41,30 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
     assert again == [{**row, "seconds": 0} for row in whole]
     page = table.tables(file)
     assert "| SoftREPA, recommended |" in page and "2 steps, 32 predictions" in page
+
+
+def test_the_base_that_reads_longer_prompts_is_made_once_and_read(tmp_path: Path, monkeypatch):
+    file, told = tmp_path / "rows.jsonl", set()
+    caption_of = train.caption_of
+
+    def heard(*arguments: object, **named: object) -> str:
+        text = caption_of(*arguments, **named)
+        told.add(len(text.split()))
+        return text
+
+    monkeypatch.setattr(train, "caption_of", heard)
+    run.run(file, bench.SHORT, [long_base.NAME], "SoftREPA, mixed")
+    assert {8, 9, 13, 14, 16, 17} <= told, "captions of all lengths, with the mark and without"
+    made = file.parent / "rows.adapters" / f"{long_base.NAME}.safetensors"
+    assert not load_file(made)["x_embedder.proj.weight"].equal(
+        load_file(join.MMDIT)["x_embedder.proj.weight"]
+    )
+    before, told_before = made.stat().st_mtime_ns, set(told)
+    parts = [row["part"] for row in grid.read(file) if row["method"] == "SoftREPA, mixed lengths"]
+    assert parts == ["judged", *length.KINDS]
+    run.run(file, bench.SHORT, [long_base.NAME], "SLG")
+    assert made.stat().st_mtime_ns == before and told == told_before
+    assert not any("SLG" in row["method"] for row in grid.read(file)), "measured elsewhere"
 
 
 def test_a_row_counts_every_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

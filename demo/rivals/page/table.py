@@ -19,7 +19,11 @@ from .comparisons import longer, pairs
 from .sections import PAGE
 
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
-TITLES: Mapping[str, str] = {"sd3": "SD3 base", "unet": "U-Net base (SD1.x)"}
+TITLES: Mapping[str, str] = {
+    "sd3": "SD3 base",
+    "unet": "U-Net base (SD1.x)",
+    "sd3-long": "SD3 base that has read longer prompts",
+}
 OBJECTS = ((2, 3), (4, 4), (5, 6))
 """Prompts by how many objects they ask for."""
 
