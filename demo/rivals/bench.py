@@ -23,7 +23,7 @@ from ..sweep.short import training
 from ..sweep.short.forward import Short
 from ..sweep.short.sd3 import Model
 from ..unet_base.short import Unet
-from . import length, long_base
+from .longer import length, long_base
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method
 from .preference import results as preference
 from .preference.uses import Use

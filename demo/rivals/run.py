@@ -12,8 +12,8 @@ from typing import Any
 from ...host.pack import ROOT
 from ..sweep import grid
 from ..unet_base import join
-from . import length, long_base
 from .bench import BASES, Bench, Scale
+from .longer import length, long_base
 from .methods import METHODS, Method, methods
 
 ROWS = Path(__file__).with_name("rows.jsonl")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.base import join, train
-from comfyui_softrepa.demo.rivals import bench, length, long_base, run
+from comfyui_softrepa.demo.rivals import bench, run
+from comfyui_softrepa.demo.rivals.longer import length, long_base
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
 from comfyui_softrepa.demo.rivals.page import table
 from comfyui_softrepa.demo.rivals.samplers.attention import LED

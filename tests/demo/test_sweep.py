@@ -13,7 +13,7 @@ import pytest
 import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.rivals import length
+from comfyui_softrepa.demo.rivals.longer import length
 from comfyui_softrepa.demo.rivals.samplers import guidance
 from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight
 from comfyui_softrepa.demo.sweep.short import training

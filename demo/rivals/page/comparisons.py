@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...sweep.page import points
-from .. import length
+from ..longer import length
 from ..methods import JOINED, ORDINARY, PLUS
 from .answers import answers_of, groups_of, of_seeds, prompts_of
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .. import world
-from ..sweep.short.forward import Short
-from ..sweep.short.training import Pairs
+from ... import world
+from ...sweep.short.forward import Short
+from ...sweep.short.training import Pairs
 
 
 def said_twice(scene: world.Scene) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..base import join, network, train
-from ..sweep.short.sd3 import Model
+from ...base import join, network, train
+from ...sweep.short.sd3 import Model
 from . import length
 
 NAME = "sd3-long"

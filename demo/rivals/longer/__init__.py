@@ -1,0 +1,1 @@
+"""Longer prompts: what they say, and a base that has read such."""
