@@ -1,23 +1,21 @@
-"""Curves over a logarithmic axis in panels side by side, as one PNG drawn with Pillow."""
+"""Curves over a logarithmic axis in panels side by side, as one PNG."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 
 Points = Sequence[tuple[float, float]]
 """(x, y), in order of x."""
 
-WIDTH, HEIGHT, SCALE = 470, 330, 2
-"""Of a panel; everything is drawn SCALE times as large."""
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 40, 52
-LINE = 22
-INK, GRID, MARKED = "#1f2328", "#e4e4e4", "#8a929b"
-COLOURS = ("#1f5fa8", "#d9480f", "#15803d", "#7e22ce", "#8d6e00", "#17a2b8", "#d6336c")
+WIDTH, HEIGHT, LEGEND, DOTS = 4.7, 3.1, 0.6, 200
+"""Of a panel and of the legend below all of them, in inches; dots an inch."""
+GRID, MARKED = "#e4e4e4", "#8a929b"
 
 
 @dataclass(frozen=True)
@@ -32,104 +30,40 @@ def draw(
     rows: Sequence[Sequence[Panel]], file: Path, across: str, marks: Mapping[str, float]
 ) -> None:
     """The panels in rows, on the same axes, and a legend below; marks: upright lines, by name."""
-    panels = [panel for row in rows for panel in row]
-    names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
-    points = [point for panel in panels for curve in panel.curves.values() for point in curve]
-    legend = LINE * (math.ceil(len(names) / 4) + 1)
-    size = max(len(row) for row in rows) * WIDTH, len(rows) * HEIGHT + legend
-    image = Image.new("RGB", (size[0] * SCALE, size[1] * SCALE), "white")
-    pen = Pen(ImageDraw.Draw(image))
-    axes = Axes.around(points)
-    for down, row in enumerate(rows):
-        for right, panel in enumerate(row):
-            place = (right * WIDTH, down * HEIGHT)
-            _panel(pen, place, axes, panel, names, across, marks)
-    for at, name in enumerate(names):
-        x, y = LEFT + at % 4 * 225, len(rows) * HEIGHT + LINE * (at // 4 + 0.5)
-        pen.line([(x, y), (x + 22, y)], _colour(names, name), 3)
-        pen.text((x + 30, y), name, 13, "lm")
-    image.save(file, optimize=True)
-
-
-@dataclass(frozen=True)
-class Axes:
-    """x as powers of two of a thousand, and y, from the least to the most."""
-
-    left: float
-    right: float
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, points: Points) -> Axes:
-        powers = [math.log2(x / 1000) for x, _ in points]
-        heights = [0.0, *(y for _, y in points)]
-        return cls(min(powers) - 0.3, max(powers) + 0.3, min(heights) - 1, max(heights) + 1)
-
-    def place(self, corner: tuple[float, float], x: float, y: float) -> tuple[float, float]:
-        right = (math.log2(x / 1000) - self.left) / (self.right - self.left)
-        up = (y - self.low) / (self.high - self.low)
-        wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-        return corner[0] + LEFT + right * wide, corner[1] + TOP + (1 - up) * tall
-
-
-class Pen:
-    """Draws in final pixels."""
-
-    def __init__(self, pen: ImageDraw.ImageDraw) -> None:
-        self._pen = pen
-
-    def line(self, places: Points, colour: str, width: float = 1) -> None:
-        scaled = [(x * SCALE, y * SCALE) for x, y in places]
-        self._pen.line(scaled, colour, round(width * SCALE), joint="curve")
-
-    def dot(self, place: tuple[float, float], colour: str, radius: float = 3.5) -> None:
-        x, y = place
-        box = [(part + side * radius) * SCALE for side in (-1, 1) for part in (x, y)]
-        self._pen.ellipse(box, colour)
-
-    def text(
-        self,
-        place: tuple[float, float],
-        text: str,
-        size: int,
-        anchor: str = "lt",
-        colour: str = INK,
-    ) -> None:
-        font = ImageFont.load_default(size * SCALE)
-        self._pen.text((place[0] * SCALE, place[1] * SCALE), text, colour, font, anchor)
+    names = dict.fromkeys(name for row in rows for panel in row for name in panel.curves)
+    colours = {name: f"C{at}" for at, name in enumerate(names)}
+    wide = max(map(len, rows))
+    size = WIDTH * wide, HEIGHT * len(rows) + LEGEND
+    figure = Figure(size, DOTS, layout="constrained")
+    places = figure.subplots(len(rows), wide, sharex=True, sharey=True, squeeze=False)
+    for panel, axes in zip((panel for row in rows for panel in row), places.flat, strict=True):
+        _panel(axes, panel, colours, marks)
+        axes.set_xlabel(across, loc="right")
+    handles = {
+        name: line for axes in places.flat for line in axes.lines if (name := line.get_label())
+    }
+    figure.legend(
+        [handles[name] for name in names], names, loc="outside lower left", ncols=4, frameon=False
+    )
+    figure.savefig(file)
 
 
 def _panel(
-    pen: Pen,
-    corner: tuple[float, float],
-    axes: Axes,
-    panel: Panel,
-    names: Sequence[str],
-    across: str,
-    marks: Mapping[str, float],
+    axes: Axes, panel: Panel, colours: Mapping[str, str], marks: Mapping[str, float]
 ) -> None:
-    first, last = 1000 * 2.0**axes.left, 1000 * 2.0**axes.right
-    pen.text((corner[0] + LEFT, corner[1] + 8), panel.title, 16)
-    for value in range(5 * math.ceil(axes.low / 5), math.floor(axes.high) + 1, 5):
-        ends = [axes.place(corner, x, value) for x in (first, last)]
-        pen.line(ends, INK if value == 0 else GRID)
-        pen.text((ends[0][0] - 8, ends[0][1]), f"{value:+d}" if value else "0", 13, "rm")
+    axes.set_title(panel.title, loc="left")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}k")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MultipleLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+g}" if y else "0"))
+    axes.margins(y=0.1)
+    axes.grid(axis="y", color=GRID)
+    axes.axhline(0, color="black", linewidth=1)
     for name, x in marks.items():
-        foot, head = (axes.place(corner, x, y) for y in (axes.low, axes.high))
-        pen.line([foot, head], MARKED)
-        pen.text((head[0] - 5, head[1] + 1), name, 11, "rt", MARKED)
-    for power in range(math.ceil(axes.left), math.floor(axes.right) + 1):
-        x, y = axes.place(corner, 1000 * 2.0**power, axes.low)
-        pen.text((x, y + 7), f"{2.0**power:g}k", 12, "mt")
-    right, foot = axes.place(corner, last, axes.low)
-    pen.text((right, foot + 25), across, 12, "rt")
+        axes.axvline(x / 1000, color=MARKED, linewidth=1)
+        top = axes.get_xaxis_transform()
+        axes.text(x / 1000, 0.98, f"{name} ", color=MARKED, transform=top, ha="right", va="top")
     for name, points in panel.curves.items():
-        places = [axes.place(corner, x, y) for x, y in points]
-        pen.line(places, _colour(names, name), 2)
-        for place in places:
-            pen.dot(place, _colour(names, name))
-
-
-def _colour(names: Sequence[str], name: str) -> str:
-    return COLOURS[names.index(name) % len(COLOURS)]
+        x, y = zip(*points, strict=True)
+        axes.plot([each / 1000 for each in x], y, "o-", color=colours[name], label=name)
