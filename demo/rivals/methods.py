@@ -139,6 +139,14 @@ METHODS: tuple[Method, ...] = (
         bases=("unet",),
     ),
     Method(
+        "SoftREPA, published + DPO LoRA",
+        "CFG",
+        like=ORDINARY,
+        lesson="softrepa-published",
+        bases=("unet",),
+        preferred="dpo-lora",
+    ),
+    Method(
         "SoftREPA, mixed lengths",
         "CFG",
         like=ORDINARY,
