@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,6 +143,31 @@ def test_arms_are_kept_and_not_made_twice(tmp_path: Path, monkeypatch, model: Mo
 def test_every_way_is_tried_without_an_adapter_too():
     assert len(list(arms())) == 1 + len(WAYS) * len(USES)
     assert USES[0] == {}
+
+
+def test_what_an_adapter_changes_over_all_ways_is_each_edit_s_mean(tmp_path: Path):
+    """Three edits; with AGSM one more is right in half of the ways, and 1 dB more is kept."""
+    file = tmp_path / "results.jsonl"
+    for at, arm in enumerate(arms()):
+        more = arm.adapter == "agsm" and WAYS.index(way_of(arm)) % 2 == 0
+        right = dict.fromkeys(("all", "colour", "shape", "number"), "110" if more else "100")
+        psnr = [30.0 + (arm.adapter == "agsm")] * 3
+        entry = {"arm": asdict(arm), "seconds": 0.1, "right": right, "psnr": psnr}
+        with file.open("a") as lines:
+            lines.write(json.dumps(entry) + "\n")
+        if at == len(USES):
+            assert "over all" not in results.table(file)
+    assert results.table(file).count("over all") == len(USES) - 1
+    assert "agsm 1, over all 6 ways, each edit's mean: +16.7 (" in results.table(file)
+    assert "PSNR +1.00 dB (+1.00 to +1.00)" in results.table(file)
+    assert "softrepa 0.5, over all 6 ways, each edit's mean: +0.0 (+0.0 to +0.0)" in results.table(
+        file
+    )
+
+
+def way_of(arm: Arm) -> dict[str, object]:
+    """The way of this arm, as WAYS has it."""
+    return next(way for way in WAYS if Arm(**way) == replace(arm, adapter="", strength=1.0))
 
 
 def test_preference_s_gradients_are_the_trainer_s(base: evaluate.Base, model: Model):

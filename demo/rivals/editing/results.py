@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....evaluation.statistics.means import difference
 from ....evaluation.statistics.rates import paired, rate
+from ...sweep.page import numbers, points
 from ...table import gain
-from .arms import UNEDITED, Arm, arms, shown
+from .arms import UNEDITED, USES, WAYS, Arm, arms, shown
 from .bench import Bench
 
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -57,8 +59,34 @@ def table(file: Path = RESULTS) -> str:
         "| shape | number | PSNR kept | change |",
         "|" + "---|" * 12,
         *(f"| {' | '.join(_cells(arm, entry, found))} |" for arm, entry in found.items()),
-        "", measured,
+        "", *_over_all(found), measured,
     ])  # fmt: skip
+
+
+def _over_all(found: Mapping[Arm, Mapping[str, Any]]) -> Iterator[str]:
+    """What an adapter changes over all ways, once all of them have it: each edit's mean."""
+    for use in USES[1:]:
+        both = [(Arm(**way, **use), Arm(**way)) for way in WAYS]
+        if all(arm in found for pair in both for arm in pair):
+            right, psnr = (
+                np.mean([read(found[one]) - read(found[plain]) for one, plain in both], axis=0)
+                for read in (_right, _kept)
+            )
+            kept = difference(psnr)
+            yield (
+                f"{use['adapter']} {use.get('strength', 1.0):g}, over all {len(WAYS)} ways, each "
+                f"edit's mean: {points(right)}, PSNR {kept.mean:+.2f} dB "
+                f"({kept.low:+.2f} to {kept.high:+.2f})."
+            )
+            yield ""
+
+
+def _right(entry: Mapping[str, Any]) -> NDArray[np.float64]:
+    return numbers(entry["right"]["all"])
+
+
+def _kept(entry: Mapping[str, Any]) -> NDArray[np.float64]:
+    return np.asarray(entry["psnr"])
 
 
 def _cells(
