@@ -147,6 +147,23 @@ METHODS: tuple[Method, ...] = (
         preferred="dpo-lora",
     ),
     Method(
+        "SoftREPA, published + DPO LoRA + CFG++",
+        "CFG++",
+        like=PLUS,
+        lesson="softrepa-published",
+        bases=("unet",),
+        preferred="dpo-lora",
+    ),
+    Method(
+        "SoftREPA, demo + DPO LoRA + CFG++",
+        "CFG++",
+        like=PLUS,
+        lesson="softrepa-demo",
+        strength=0.5,
+        bases=("sd3",),
+        preferred="dpo-lora",
+    ),
+    Method(
         "SoftREPA, mixed lengths",
         "CFG",
         like=ORDINARY,
