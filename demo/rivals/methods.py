@@ -121,6 +121,14 @@ METHODS: tuple[Method, ...] = (
     Method("SoftREPA, published", "CFG", like=ORDINARY, lesson="softrepa-published"),
     Method("SoftREPA, recommended", "CFG", like=ORDINARY, lesson="softrepa-recommended"),
     Method(
+        "SoftREPA, recommended, at half strength",
+        "CFG",
+        like=ORDINARY,
+        lesson="softrepa-recommended",
+        strength=0.5,
+        bases=("sd3",),
+    ),
+    Method(
         "SoftREPA, recommended, but normalised",
         "CFG",
         like=ORDINARY,

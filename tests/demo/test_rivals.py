@@ -29,7 +29,8 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
     told = [(row["part"], row["method"], row["scale"]) for row in whole]
     scales = next(method for method in METHODS if method.name == "CFG").scales
     assert told[: len(scales)] == [("choosing", "CFG", scale) for scale in scales]
-    best, names = whole[len(scales)]["scale"], ("CFG", "SoftREPA, recommended")
+    best, own = whole[len(scales)]["scale"], "SoftREPA, recommended"
+    names = ("CFG", own, f"{own}, at half strength")
     assert told[len(scales) :] == [
         *((part, name, best) for part in ("judged", *length.KINDS) for name in names)
     ]

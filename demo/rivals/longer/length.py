@@ -59,6 +59,7 @@ METHODS = (
     "AGSM",
     "SoftREPA, demo + CFG++",
     "SoftREPA, recommended",
+    "SoftREPA, recommended, at half strength",
     "SoftREPA, mixed lengths",
 )
 """What is measured on them."""
