@@ -87,11 +87,6 @@ def caption(scene: Scene) -> str:
     return " ".join(parts)
 
 
-def marked(scene: Scene) -> str:
-    """The caption as the careful source has it."""
-    return f"{caption(scene)} {MARK}"
-
-
 def retold(scene: Scene) -> Scene:
     """The same picture told from its other group; a single group has one telling."""
     if scene.second is None:

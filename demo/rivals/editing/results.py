@@ -69,8 +69,8 @@ def _over_all(found: Mapping[Arm, Mapping[str, Any]]) -> Iterator[str]:
         both = [(Arm(**way, **use), Arm(**way)) for way in WAYS]
         if all(arm in found for pair in both for arm in pair):
             right, psnr = (
-                np.mean([read(found[one]) - read(found[plain]) for one, plain in both], axis=0)
-                for read in (_right, _kept)
+                np.mean([each(found[one]) - each(found[plain]) for one, plain in both], axis=0)
+                for each in (_right, _kept)
             )
             kept = difference(psnr)
             yield (
