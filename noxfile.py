@@ -156,7 +156,7 @@ def rivals(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["host"])
 def gpu(session: nox.Session) -> None:
     """Checks and measurements on a CUDA card; without one, what is unmeasured."""
-    _run(session, "benchmarks/gpu.py", *session.posargs)
+    _run(session, "benchmarks/gpu", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["host"])

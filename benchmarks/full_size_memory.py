@@ -25,7 +25,7 @@ def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
     training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
     training_step.start(SimpleNamespace(cpu=True, threads=1))
-    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu.py")))
+    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu" / "families.py")))
     print("| model | weights | checkpointing | a prediction | together, micro-batch 1 | 4 |")
     print("|---|---|---|---|---|---|")
     for name in gpu.FULL:

@@ -9,7 +9,7 @@ say nothing of what an allocator wastes: 1.2 GiB stand for that, CUDA and worksp
 counted as PyTorch's fast kernels have it, without a table of all pairs of rows.
 
 `--measure` computes these passes on the GPU that is there, with random weights, and says what its
-allocator saw; it has not been run on one. `--small` goes through that on a CPU, with networks of
+allocator saw. `--small` goes through that on a CPU, with networks of
 the tests' size.
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 import runpy
 import sys
 import time
@@ -103,6 +104,8 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="--measure, small and on a CPU")
     options = parser.parse_args()
     sys.argv[1:] = []
+    if options.measure:
+        os.environ["COMFYUI_FLAGS"] = "--use-pytorch-cross-attention"
     runpy.run_path(str(ROOT / "host" / "pack.py"))["start"]()
     real = options.measure or options.small
     titles = MEASURED if real else COUNTED
@@ -127,25 +130,19 @@ def row(name: str, full: Full) -> str:
     )
 
 
-def measured(name: str, full: Full, small: bool) -> str:
-    """The same, computed: GiB at most beside the weights, and seconds, in a second pass. small: in
+def measured(name: str, full: Full, tried: bool) -> str:
+    """The same, computed: GiB at most beside the weights, and seconds, in a second pass. tried: in
     the tests' size, and MiB."""
     import comfy.model_management
     import torch
-    from comfyui_softrepa.tests import small_models
     from comfyui_softrepa.training.step.footprint import Watch
 
     device = comfy.model_management.get_torch_device()
-    if small:
-        kind = small_models.KINDS[full.kind]
-        text = small_models.TEXT, kind.context
-        full = Full(full.kind, {}, full.weights, text, SIDE // 8, kind.latent)
-    model = built(full, device)
-    with torch.no_grad():
-        for parameter in model.diffusion_model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, device=device).mul_(0.02))
+    full = small(full) if tried else full
+    model = filled(built(full, device))
+    comfy.model_management.soft_empty_cache()
     weights = sum(each.nbytes for each in model.diffusion_model.parameters())
-    unit = 2.0**20 if small else GIB
+    unit = 2.0**20 if tried else GIB
     cells = [f"{weights / unit:.1f}"]
     for place in (None, "cpu"):
         with Watch(device) as watch:
@@ -161,6 +158,26 @@ def measured(name: str, full: Full, small: bool) -> str:
             most = torch.cuda.max_memory_allocated() - before
         cells += [f"{most / unit:.2f}", f"{time.perf_counter() - begin:.2f}"]
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def small(full: Full) -> Full:
+    """In the tests' size."""
+    from comfyui_softrepa.tests import small_models
+
+    kind = small_models.KINDS[full.kind]
+    text = small_models.TEXT, kind.context
+    return Full(full.kind, {}, full.weights, text, SIDE // 8, kind.latent)
+
+
+def filled(model: Any) -> Any:
+    """The same model, with random weights."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.diffusion_model.parameters():
+            numbers = torch.randn(parameter.shape, device=parameter.device)
+            parameter.copy_(numbers.mul_(0.02))
+    return model
 
 
 def built(full: Full, device: Any) -> Any:

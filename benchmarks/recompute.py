@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
-    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu.py")))
+    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu" / "families.py")))
     parser = training_step.arguments(__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()

@@ -32,7 +32,7 @@ def main() -> int:
     options = parser.parse_args()
     training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
     training_step.start(SimpleNamespace(cpu=True, threads=1))
-    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu.py")))
+    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu" / "families.py")))
     print("| model | a text, TFLOP | a prediction | of a step, one negative | all negatives |")
     print("|---|---|---|---|---|")
     for name in gpu.FULL:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..host.pack import ROOT
+from ..host.pack import ROOT, flags
 from ..training.settings.command_line import read_settings
 from . import cache, world
 
@@ -127,7 +127,8 @@ class Lesson:
             "output": self.adapter,
             "cache": cache.beside(self.adapter, self.checkpoint),
         }
-        return [*(f"--{name}={value}" for name, value in named.items()), "--cpu"]
+        cpu = ["--cpu"] if "--cpu" in flags() else []
+        return [*(f"--{name}={value}" for name, value in named.items()), *cpu]
 
     def _finished(self) -> bool:
         whole = self.adapter.is_file() and self._mark.is_file()

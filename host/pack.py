@@ -55,7 +55,8 @@ def import_pack() -> None:
 
 
 def import_comfyui() -> None:
-    """Makes the ComfyUI that COMFYUI_PATH names importable, on the CPU, where none is yet.
+    """Makes the ComfyUI that COMFYUI_PATH names importable, where none is yet; on the CPU, or as
+    `flags` has it.
 
     Raises RuntimeError where COMFYUI_PATH is unset or names no ComfyUI.
     """
@@ -67,7 +68,7 @@ def import_comfyui() -> None:
     _leave_path()
     sys.path.insert(0, str(folder))
     # ComfyUI reads its arguments from sys.argv at import; this program's are not for it.
-    arguments, sys.argv = sys.argv, ["main.py", "--cpu"]
+    arguments, sys.argv = sys.argv, ["main.py", *flags()]
     try:
         importlib.import_module("comfy.options").enable_args_parsing()
         importlib.import_module("comfy.cli_args")
@@ -75,6 +76,12 @@ def import_comfyui() -> None:
         importlib.import_module("utils.extra_config")
     finally:
         sys.argv = arguments
+
+
+def flags() -> list[str]:
+    """What the ComfyUI of tests, benchmarks and demo is started with: `--cpu`, as its models are
+    small and its bits compared, or what COMFYUI_FLAGS says, such as nothing on a GPU."""
+    return os.environ.get("COMFYUI_FLAGS", "--cpu").split()
 
 
 def _leave_path() -> None:

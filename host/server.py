@@ -20,6 +20,8 @@ from typing import Any
 
 import websocket
 
+from .pack import flags
+
 ROOT = Path(__file__).resolve().parent.parent
 PACK = "ComfyUI-SoftREPA"
 _SHIPPED = ("__init__.py", "pyproject.toml", "softrepa", "injection", "editing", "guidance",
@@ -155,7 +157,7 @@ def serve(
         (base / folder).mkdir(exist_ok=True)
     port = _free_port()
     log = base / "server.log"
-    command = [sys.executable, "main.py", "--cpu", "--disable-api-nodes", "--listen", "127.0.0.1",
+    command = [sys.executable, "main.py", *flags(), "--disable-api-nodes", "--listen", "127.0.0.1",
                "--port", str(port), "--base-directory", str(base),
                "--database-url", "sqlite:///:memory:", *arguments]  # fmt: skip
     with log.open("wb") as output:

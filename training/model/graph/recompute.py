@@ -102,7 +102,7 @@ class _Frame:
 
     def _make(self) -> None:
         count, names = self._names
-        tensors = iter(self._tensors.saved_tensors)
+        tensors = iter(self._tensors.grad_fn.saved_tensors)
         given = [next(tensors) if each is _TENSOR else _as_it_is(each) for each in self._rest]
         made: list[Tensor] = []
 
@@ -142,8 +142,10 @@ class _Kept(torch.autograd.Function):
         _never()
 
 
-def _kept(tensors: Sequence[Tensor]) -> Any:
-    return _Kept.apply(torch.empty(0, requires_grad=True), *tensors).grad_fn
+def _kept(tensors: Sequence[Tensor]) -> Tensor:
+    """A tensor whose `grad_fn` keeps these. Not that alone: torch 2.11 lets go of them
+    once the tensor is gone."""
+    return _Kept.apply(torch.empty(0, requires_grad=True), *tensors)
 
 
 def _never(*_: Any) -> Any:
