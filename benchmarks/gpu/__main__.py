@@ -45,12 +45,19 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*OWN, *OTHERS, []])
     parser.add_argument("--try", dest="tried", action="store_true", help="on a CPU, small models")
     parser.add_argument("--output", type=Path, default=TABLE)
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="only these, of training and sampling (SD1.5 SDXL SD3 Flux.1 Z-Image)",
+    )
     parser.add_argument("--one", choices=OWN, help=argparse.SUPPRESS)
     options = parser.parse_args()
     import torch
 
     if options.one:
-        return _part(options.one, options.tried)
+        return _part(options.one, options.tried, options.models)
     parts = options.parts or [*OWN, *OTHERS]
     if not torch.cuda.is_available() and not options.tried:
         print("There is no CUDA card here. Unmeasured:", *parts, sep="\n- ")
@@ -60,29 +67,29 @@ def main() -> int:
     lines += [f"| torch | {torch.__version__}, CUDA {torch.version.cuda} |"]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     for part in parts:
-        for line in _lines(part, options.tried):
+        for line in _lines(part, options.tried, options.models):
             print(line, flush=True)
             lines.append(line)
             options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 1 if any("FAILED" in line for line in lines) else 0
 
 
-def _part(name: str, small: bool) -> int:
+def _part(name: str, small: bool, models: Sequence[str]) -> int:
     """One of OWN, in this process."""
     package = runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
     step = importlib.import_module(f"{package}.benchmarks.training_step")
     step.start(SimpleNamespace(cpu=small, threads=2))
     part = importlib.import_module(f"{package}.benchmarks.gpu.{name}")
-    for title, value in part.rows(small):
+    for title, value in part.rows(small, models):
         print(f"| {title} | {value} |", flush=True)
     return 0
 
 
-def _lines(part: str, small: bool) -> Iterator[str]:
+def _lines(part: str, small: bool, models: Sequence[str]) -> Iterator[str]:
     """The part's lines of the table, as they come."""
     if part in OWN:
-        tried = ["--try"] if small else []
-        yield from _run(part, [str(ROOT / "benchmarks" / "gpu"), f"--one={part}", *tried])
+        flags = [*(["--try"] if small else []), *(["--models", *models] if models else [])]
+        yield from _run(part, [str(ROOT / "benchmarks" / "gpu"), f"--one={part}", *flags])
         return
     for name, *flags in OTHERS[part]:
         chosen = SMALL[name] if small else flags

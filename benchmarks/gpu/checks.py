@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ EDIT = {
 ATTEND = {"words": "", "step_size": 20.0, "share_of_steps": 0.5, "thresholds": "", "tries": 20}
 
 
-def rows(small: bool) -> Iterator[tuple[str, str]]:
+def rows(small: bool, models: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """small: both sides on the CPU."""
     torch.backends.cudnn.allow_tf32 = False
     if file := os.environ.get(ELSEWHERE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,11 @@ FULL: dict[str, dict[str, Any]] = {
     "SD3": {"width": 4096, "pooled": 2048, "channels": 16, "side": 64, "layers": "01234"},
 }
 """Side of the latents at the family's resolution, and the blocks that are trained."""
+
+
+def chosen(names: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    """Those that are wanted; all where none is named."""
+    return [name for name in names if not wanted or name in wanted]
 
 
 def denoiser(name: str, small: bool, dtype: Any = None) -> Any:

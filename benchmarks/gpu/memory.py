@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def rows(small: bool) -> Iterator[tuple[str, str]]:
+def rows(small: bool, models: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """small: whole models, and a trainer that has memory enough."""
     for name, family in families.FULL.items():
         yield f"{name} with half its weights on the card", _partly(name, family, small)

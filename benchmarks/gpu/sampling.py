@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -33,14 +33,15 @@ NEWER = ("Flux.1", "Z-Image")
 LAYERS = 5
 
 
-def rows(small: bool) -> Iterator[tuple[str, str]]:
+def rows(small: bool, models: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """Each model and use."""
     device = comfy.model_management.get_torch_device()
-    for name, family in families.FULL.items():
+    for name in families.chosen(families.FULL, models):
+        family = families.FULL[name]
         model = families.denoiser(name, small).model
         yield from _of(name, model, network_inputs(family, model, small, device), small)
     for name, full in memory_by_count.MODELS.items():
-        if name.partition(",")[0] in NEWER:
+        if name.partition(",")[0] in families.chosen(NEWER, models):
             model, inputs = _newer(replace(full, weights=2), small, device)
             yield from _of(name.partition(",")[0], model, inputs, small)
 

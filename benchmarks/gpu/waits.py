@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import comfy.model_management
 import torch
@@ -14,7 +16,7 @@ from .. import training_step
 from . import checks, families
 
 
-def rows(small: bool) -> Iterator[tuple[str, str]]:
+def rows(small: bool, models: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """small: nothing waits on a CPU, so that only the way there is gone."""
     for name, model in checks.models():
         yield f"{name}: waits of a sampling step, without and with an adapter", _sampling(model)
@@ -25,7 +27,9 @@ def rows(small: bool) -> Iterator[tuple[str, str]]:
                 run = families.step(training_step, made, family, objective, 3, True, checkpointing)
                 run()
                 title = f"{name}: waits of a training step, {objective}"
-                yield title + ", --checkpointing" * checkpointing, str(waits(run))
+                found = waits(run)
+                where = "".join(f", {place} {count}" for place, count in found.items())
+                yield title + ", --checkpointing" * checkpointing, f"{found.total()}{where}"
 
 
 def _sampling(model: checks.Small) -> str:
@@ -34,17 +38,19 @@ def _sampling(model: checks.Small) -> str:
     for patcher in (model.plain, *(model.patched(**one) for one in checks.STRENGTHS)):
         comfy.model_management.load_models_gpu([patcher])
         run = functools.partial(model.predict, patcher)
+        run()  # a first call may wait for what is loaded and chosen then
         run()
-        found.append(waits(run))
+        found.append(waits(run).total())
     said = ", ".join(map(str, found))
     return said if max(found) == found[0] else f"FAILED: {said}"
 
 
-def waits(run: Callable[[], object]) -> int:
-    """How often the host waited in it."""
+def waits(run: Callable[[], object]) -> Counter[str]:
+    """How often the host waited in it, by file and line."""
+    places: Counter[str] = Counter()
     if not torch.cuda.is_available():
         run()
-        return 0
+        return places
     torch.cuda.synchronize()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -53,4 +59,7 @@ def waits(run: Callable[[], object]) -> int:
             run()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(each.message).lower() for each in told)
+    for each in told:
+        if "synchroniz" in str(each.message).lower():
+            places[f"{Path(each.filename).name}:{each.lineno}"] += 1
+    return places
