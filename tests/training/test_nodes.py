@@ -40,15 +40,15 @@ def test_what_was_killed_comes_back_and_the_run_goes_on(flags, tmp_path: Path) -
     for name in ("process", "machine", "whole"):
         (tmp_path / name).mkdir()
         lines[name] = [flags(tmp_path / name, *common, f"--cache={each}") for each in caches]
-    port = free_port()
-    with torchrun(lines["process"], port) as (one, other):
+    with torchrun(lines["process"], free_port()) as (one, other):
         worker_of(after_steps(3, tmp_path / "process", one, other)).kill()
         assert (one.wait(1800), other.wait(1800)) == (0, 0)
+    port = free_port()
     with torchrun(lines["machine"], port, **ALONE) as (one, other):
         kill(after_steps(3, tmp_path / "machine", one, other))
-        with torchrun(lines["machine"][1:], port, nodes=2, **ALONE) as (again,):
+        with torchrun(lines["machine"][1:], port, host=False, **ALONE) as (again,):
             assert (one.wait(1800), again.wait(1800)) == (0, 0)
-    with torchrun(lines["whole"], port) as (one, other):
+    with torchrun(lines["whole"], free_port()) as (one, other):
         assert (one.wait(1800), other.wait(1800)) == (0, 0)
     for name in ("process", "machine"):
         assert_same(tmp_path / "whole", tmp_path / name)
@@ -90,15 +90,21 @@ def free_port() -> int:
 
 @contextmanager
 def torchrun(
-    given: Sequence[list[str]], port: int, nodes: int | None = None, **environment: str
+    given: Sequence[list[str]], port: int, host: bool = True, **environment: str
 ) -> Iterator[list[subprocess.Popen]]:
-    """An agent with two processes for each command line, among so many machines (or as many)."""
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes or len(given)}"]
-    command += ["--nproc-per-node=2", "--max-restarts=3", "--rdzv-backend=c10d"]
-    command += [f"--rdzv-endpoint=localhost:{port}", str(TRAIN)]
+    """An agent with two processes for each command line, of two machines.
+
+    host: the first one keeps the meeting place. It has to be said: both are on `localhost`, so
+    either would, whichever is there first, and where that one dies the other cannot go on.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=2"]
+    command += ["--max-restarts=3", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}"]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000", **environment}
-    agents = [subprocess.Popen([*command, *each], env=environment) for each in given]
+    agents: list[subprocess.Popen] = []
     try:
+        for line in given:
+            keeps = f"--rdzv-conf=is_host={host and not agents}"
+            agents.append(subprocess.Popen([*command, keeps, str(TRAIN), *line], env=environment))
         yield agents
     finally:
         for agent in agents:
