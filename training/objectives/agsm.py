@@ -50,8 +50,10 @@ class AGSM:
         shift = self.shift(survey, row.target)
         own = row.target + self.gamma_positive * shift[:1]
         others = row.target - self.gamma_negative * shift[1:]
-        weights = torch.full_like(survey[:, 0, 0, 0], 1.0 / max(row.negatives, 1))
-        weights[0] = 1.0 / row.rows
+        # Put together, not written into: on a GPU a number put in one place is a copy to wait for.
+        first = survey.new_full((1,), 1.0 / row.rows)
+        others_share = 1.0 / max(row.negatives, 1)
+        weights = torch.cat((first, first.new_full((len(survey) - 1,), others_share)))
         return Regression(
             targets=torch.cat((own, others)), weights=weights, constant=weights.new_zeros(())
         )
