@@ -103,7 +103,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--snapshot", action="store_true", help="write snapshots anew")
 
 
-_HALF = ("evaluation", "install", "training")
+_HALF = ("core", "evaluation", "install", "training")
 """Folders that take about as long as all others together, and share no server with them."""
 _taken: Counter[tuple[str, str]] = Counter()
 
