@@ -147,7 +147,7 @@ def keepers() -> list[torch.Tensor]:
 
 
 def test_what_keeps_the_arguments_is_there_until_the_backward_pass() -> None:
-    """On torch 2.11 a function lets go of what it saved once nobody has its output."""
+    """Up to torch 2.11 a function lets go of what it saved once nobody has its output."""
     leaf = torch.ones(3, requires_grad=True)
     given = leaf * 1.0
     with recomputed(torch.exp, (given,), {}):
