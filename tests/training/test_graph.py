@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -138,6 +139,24 @@ def test_a_dictionary_is_kept_as_it_was() -> None:
     assert torch.equal(leaf.grad, first)
 
 
+def keepers() -> list[torch.Tensor]:
+    """The outputs of what keeps a recomputed call's arguments."""
+    # Not every object lets itself be asked for its class.
+    tensors = [each for each in gc.get_objects() if issubclass(type(each), torch.Tensor)]
+    return [each for each in tensors if type(each.grad_fn).__name__ == "_KeptBackward"]
+
+
+def test_what_keeps_the_arguments_is_there_until_the_backward_pass() -> None:
+    """Up to torch 2.11 a function lets go of what it saved once nobody has its output."""
+    leaf = torch.ones(3, requires_grad=True)
+    given = leaf * 1.0
+    with recomputed(torch.exp, (given,), {}):
+        found = torch.exp(given).sum()
+    assert len(keepers()) == 1
+    found.backward()
+    assert not keepers()
+
+
 def cast_model(golden, how: str) -> Denoiser:
     """The golden model, its weights cast at use: "fp8" by ComfyUI, "autocast" by torch."""
     import comfy.ops
@@ -167,7 +186,8 @@ def kept(denoiser: Denoiser, task, options) -> tuple[int, int]:
             if any(torch.equal(way, weight) for weight in weights if way.shape == weight.shape):
                 copies += tensor.untyped_storage().nbytes()
                 break
-        return tensor
+        # An operation's own output, kept whole, would keep the operation, and that its output.
+        return tensor.detach()
 
     conditions = task.conditions.take([0, 1])
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)

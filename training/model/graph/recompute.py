@@ -143,8 +143,8 @@ class _Kept(torch.autograd.Function):
 
 
 def _kept(tensors: Sequence[Tensor]) -> Tensor:
-    """A tensor whose `grad_fn` keeps these. Not that alone: torch 2.11 lets go of them
-    once the tensor is gone."""
+    """A tensor whose `grad_fn` keeps these. Not that alone: torch up to 2.11 lets go of them once
+    the tensor is gone (2.13 does not)."""
     return _Kept.apply(torch.empty(0, requires_grad=True), *tensors)
 
 
