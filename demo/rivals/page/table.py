@@ -29,15 +29,15 @@ OBJECTS = ((2, 3), (4, 4), (5, 6))
 
 
 def tables(file: Path) -> str:
-    """Of every base that has rows: what was judged, hybrids beside their parts, by objects and
-    words, on longer prompts, how scales were chosen."""
+    """Of every base that has rows: what was judged, hybrids beside their parts, by attribute, by
+    objects and words, on longer prompts, how scales were chosen."""
     rows = grid.read(file)
     parts = []
     for base, title in TITLES.items():
         own = [row for row in rows if row["base"] == base]
         if any(row["part"] == "judged" for row in own):
-            parts += [f"### {title}", _judged(own), pairs(own), _by_prompt(own)]
-            parts += ["\n".join(longer(own)), _choosing(own)]
+            parts += [f"### {title}", _judged(own), pairs(own), _by_attribute(own)]
+            parts += [_by_prompt(own), "\n".join(longer(own)), _choosing(own)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -51,11 +51,10 @@ def show(file: Path, page: Path = PAGE) -> None:
 
 def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
     groups = groups_of(rows)
-    others = [name for name in ATTRIBUTES if name != "all"]
     lines = [
         f"| method | scale | seeds | prompts | all right | gain over {ORDINARY} "
-        f"| {' | '.join(others)} | evaluations | with gradient | s | training |",
-        "|" + "---|" * (10 + len(others)),
+        "| evaluations | with gradient | s | training |",
+        "|" + "---|" * 10,
     ]
     base = groups.get(ORDINARY)
     for name, group in groups.items():
@@ -67,13 +66,28 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
             str(len(found)),
             _share(group),
             "" if base is None or name == ORDINARY else _gain(found, answers_of(base, "all")),
-            *(f"{answers_of(group, each).mean():.1%}" for each in others),
             str(group[0]["evaluations"]),
             f"{gradients:.0f}" if (gradients := _mean(group, "gradients")) else "",
             f"{_mean(group, 'seconds'):.3f}",
             "; ".join(filter(None, (_cost(group[0].get(of)) for of in ("training", "preference")))),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _by_attribute(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Shares of pictures right in one attribute, with the gains."""
+    groups, others = groups_of(rows), [name for name in ATTRIBUTES if name != "all"]
+    lines = [f"| right in | {' | '.join(others)} |", "|" + "---|" * (1 + len(others))]
+    base = groups.get(ORDINARY)
+    for name, group in groups.items():
+        cells = []
+        for each in others:
+            found = answers_of(group, each)
+            gained = base is not None and name != ORDINARY
+            gain = f", {_gain(found, answers_of(base, each))}" if gained else ""
+            cells.append(f"{found.mean():.1%}{gain}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
