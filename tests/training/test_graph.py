@@ -11,6 +11,7 @@ from comfyui_softrepa.injection import make_application
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.tests.training.all_at_once import batch, soft_tokens
 from comfyui_softrepa.training.model.denoiser import Denoiser
+from comfyui_softrepa.training.model.graph.mutation import mutation_allowed
 from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
 from comfyui_softrepa.training.model.graph.recompute import recomputed
 from comfyui_softrepa.training.objectives import AGSM, SoftREPA
@@ -155,6 +156,22 @@ def test_what_keeps_the_arguments_is_there_until_the_backward_pass() -> None:
     assert len(keepers()) == 1
     found.backward()
     assert not keepers()
+
+
+def test_a_tensor_in_the_place_of_one_written_over_is_its_own() -> None:
+    """Its memory and its object may be those of the one before: torch's own way then takes one for
+    the other, in one of fifteen rounds here."""
+    for _ in range(200):
+        leaf = torch.ones(64, 64, requires_grad=True)
+        squares = []
+        with mutation_allowed():
+            for factor in (2.0, 3.0, 4.0, 5.0):
+                made = leaf * factor
+                squares.append((made * made).sum())
+                made.mul_(3.0)
+                del made
+            sum(squares).backward()
+        assert (leaf.grad == 2 * (4.0 + 9.0 + 16.0 + 25.0)).all()
 
 
 def cast_model(golden, how: str) -> Denoiser:

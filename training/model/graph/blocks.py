@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from .main_memory import kept_in
+from .mutation import mutation_allowed
 from .weights import UncopiedWeights, castable
 
 KEY = "softrepa-training"
@@ -88,7 +89,7 @@ def writes_allowed() -> AbstractContextManager[Any]:
 
     if detect_fake_mode() is not None:
         return torch.autograd.graph.saved_tensors_hooks(_same, _same)
-    return torch.autograd.graph.allow_mutation_on_saved_tensors()
+    return mutation_allowed()
 
 
 def _same(tensor: Tensor) -> Tensor:
