@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import allow_mutation_on_saved_tensors, saved_tensors_hooks
+from torch.autograd.graph import saved_tensors_hooks
 
 from ..injection.inference_weights import replace_inference_tensors
+from ..injection.mutation import mutation_allowed
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def with_little_memory(
     """
     written = any(options.get("patches", {}).get(name) for name in _WRITING)
     try:
-        with allow_mutation_on_saved_tensors() if written else nullcontext():
+        with mutation_allowed() if written else nullcontext():
             return compute()
     except torch.cuda.OutOfMemoryError:
         pass  # outside of the handler, which holds on to what filled the memory

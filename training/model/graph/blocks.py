@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from .main_memory import kept_in
-from .mutation import mutation_allowed
+from ....injection.mutation import mutation_allowed
 from .weights import UncopiedWeights, castable
 
 KEY = "softrepa-training"
