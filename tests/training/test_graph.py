@@ -8,10 +8,10 @@ import gc
 import pytest
 import torch
 from comfyui_softrepa.injection import make_application
+from comfyui_softrepa.injection.mutation import mutation_allowed
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.tests.training.all_at_once import batch, soft_tokens
 from comfyui_softrepa.training.model.denoiser import Denoiser
-from comfyui_softrepa.injection.mutation import mutation_allowed
 from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
 from comfyui_softrepa.training.model.graph.recompute import recomputed
 from comfyui_softrepa.training.objectives import AGSM, SoftREPA

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .main_memory import kept_in
 from ....injection.mutation import mutation_allowed
+from .main_memory import kept_in
 from .weights import UncopiedWeights, castable
 
 KEY = "softrepa-training"
