@@ -37,11 +37,6 @@ PREDICTION, GRADIENT, PICTURE = 1e-4, 1e-3, 1e-2
 """The most that each may differ by. A picture's steps add their errors up."""
 ELSEWHERE = "SOFTREPA_RESULTS_FILE"
 """Names the file that the second process is to write its results to."""
-STRENGTHS = (
-    {"strength": 1.0},
-    {"strength": 0.5},
-    {"strength": 0.5, "strength_as": "attention"},
-)
 EDIT = {
     "seed": 7, "steps": 4, "scheduler": "normal", "n_min": 0, "n_max": 3, "n_avg": 1,
     "source_cfg": 1.5, "target_cfg": 4.5, "target_guidance": "uncond + s (cond - uncond)",
@@ -142,11 +137,10 @@ def predictions() -> dict[str, Tensor]:
     for name, small in models():
         comfy.model_management.load_models_gpu([small.plain])
         found[f"prediction of {name}, bare"] = small.predict(small.plain)
-        for strength in STRENGTHS:
-            patched = small.patched(**strength)
+        for use, settings in sampling.USES:
+            patched = small.patched(**settings)
             comfy.model_management.load_models_gpu([patched])
-            how = "-".join(map(str, strength.values()))
-            found[f"prediction of {name} at {how}"] = small.predict(patched)
+            found[f"prediction of {name} at {use}"] = small.predict(patched)
     return found
 
 

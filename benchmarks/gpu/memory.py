@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,12 +93,10 @@ def _training(folder: Path, small: bool) -> Iterator[tuple[str, str]]:
                 yield f"training, {name}", f"FAILED with {code}: {told[-300:]}"
                 return
         halved = [line for line in told.splitlines() if "Memory ran out" in line]
-        seconds = [entry["seconds"] for entry in read_log(output.with_suffix(".log.jsonl"))
-                   if "seconds" in entry]  # fmt: skip
+        entries = read_log(output.with_suffix(".log.jsonl"))
         yield (
             f"SD1.5, 16 images a step, {name}",
-            f"{len(read_log(output.with_suffix('.log.jsonl')))} steps"
-            + (f", the last {seconds[-1]:.2f} s" if seconds else "")
+            f"{len(entries)} steps, the last {entries[-1]['seconds']:.2f} s"
             + (f"; told: {' '.join(halved)}" if halved else ""),
         )
     for name in ("again", "resumed", "limited"):
@@ -111,7 +108,7 @@ def _run(flags: list[str], limit: float) -> tuple[int, str]:
     train = str(ROOT / "training" / "train.py")
     command = [sys.executable, train, *flags]
     if math.isfinite(limit):
-        command = [sys.executable, "-c", textwrap.dedent(LIMITED), str(limit), train, *flags]
+        command = [sys.executable, "-c", LIMITED, str(limit), train, *flags]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
     process = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True

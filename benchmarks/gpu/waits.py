@@ -13,7 +13,7 @@ import comfy.model_management
 import torch
 
 from .. import training_step
-from . import checks, families
+from . import checks, families, sampling
 
 
 def rows(small: bool, models: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
@@ -35,7 +35,7 @@ def rows(small: bool, models: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
 def _sampling(model: checks.Small) -> str:
     """Of the bare model, and at each kind of strength."""
     found = []
-    for patcher in (model.plain, *(model.patched(**one) for one in checks.STRENGTHS)):
+    for patcher in (model.plain, *(model.patched(**settings) for _, settings in sampling.USES)):
         comfy.model_management.load_models_gpu([patcher])
         run = functools.partial(model.predict, patcher)
         run()  # a first call may wait for what is loaded and chosen then
