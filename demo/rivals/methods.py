@@ -40,6 +40,10 @@ LESSONS: Mapping[str, Lesson] = MappingProxyType(
             kept={"sd3": "softrepa.safetensors"},
         ),
         "agsm": Lesson({**_SHARED, **_BEYOND, "objective": "agsm", "steps": 400}),
+        "agsm-short": Lesson(
+            {**_SHARED, **_BEYOND, "objective": "agsm", "steps": 60},
+            kept={"sd3": "agsm.safetensors"},
+        ),
         "softrepa-published": Lesson({**_SHARED, "objective": "softrepa", "steps": 400}),
         "softrepa-recommended": Lesson(
             _ONE_NEGATIVE, by_base={"unet": {"normalise": False, "steps": 400}}

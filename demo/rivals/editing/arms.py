@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to edit. adapter: a file in demo/kept without its ending, "" for none. target_cfg: in
-    the usual convention (SoftREPA's authors' 9 is 10 here)."""
+    """One way to edit. adapter: a lesson of `methods.LESSONS`, "" for none; seed: its training's.
+    target_cfg: in the usual convention (SoftREPA's authors' 9 is 10 here)."""
 
     method: str = "FlowEdit"
     steps: int = 50
@@ -19,6 +19,7 @@ class Arm:
     target_cfg: float = 13.5
     adapter: str = ""
     strength: float = 1.0
+    seed: int = 0
 
     @property
     def predictions(self) -> int:
@@ -29,10 +30,13 @@ class Arm:
 UNEDITED = Arm(method="none")
 USES: tuple[Mapping[str, Any], ...] = (
     {},
-    {"adapter": "softrepa", "strength": 0.5},
-    {"adapter": "softrepa"},
+    {"adapter": "softrepa-demo", "strength": 0.5},
+    {"adapter": "softrepa-demo"},
     {"adapter": "agsm"},
+    {"adapter": "agsm-short"},
 )
+SEEDS = 3
+"""Trainings of each adapter."""
 WAYS: tuple[Mapping[str, Any], ...] = (
     {"target_cfg": 5.5},
     {"n_max": 40, "target_cfg": 5.5},
@@ -45,15 +49,20 @@ WAYS: tuple[Mapping[str, Any], ...] = (
 better on a few other pictures of this base, which wants less guidance than SD3."""
 
 
-def arms() -> Iterator[Arm]:
-    """The first way with every use, then every way without and with the best adapter, then the
-    rest, so that what is there when time runs out can be compared."""
-    yield UNEDITED
-    whole = [Arm(**way, **use) for way in WAYS for use in USES]
-    first = [*whole[: len(USES)], *(Arm(**way, **use) for way in WAYS for use in USES[:2])]
-    yield from dict.fromkeys([*first, *whole])
+def trainings(arm: Arm) -> list[Arm]:
+    """An arm with each training of its adapter."""
+    return [replace(arm, seed=seed) for seed in range(SEEDS)] if arm.adapter else [arm]
 
 
 def shown() -> list[Arm]:
-    """In the order of a table: a way at a time."""
+    """In the order of a table: a way at a time, each with the first training."""
     return [UNEDITED, *(Arm(**way, **use) for way in WAYS for use in USES)]
+
+
+def arms() -> list[Arm]:
+    """All that are measured: every way without an adapter first, then a training at a time, so that
+    what is there when time runs out can be compared."""
+    return sorted(
+        (one for arm in shown() for one in trainings(arm)),
+        key=lambda arm: (arm.adapter != "", arm.seed),
+    )

@@ -17,15 +17,15 @@ from scipy import ndimage
 from torch import Tensor
 
 from ....editing.stepping import FlowAlign, Plan, Velocities, Velocity, edit, flow_edit
-from ....softrepa import files
 from ....softrepa.adapter import Adapter
 from ... import world
 from ...evaluate import LATENT, verdicts
 from ...judge import ATTRIBUTES
 from ...sweep.short.sd3 import LEVELS, Model
+from .. import bench as rivals
+from ..run import ADAPTERS
 from .arms import UNEDITED, Arm
 
-KEPT = Path(__file__).resolve().parents[2] / "kept"
 EDITS = 210
 """A third each of colours, shapes and numbers."""
 KINDS = ("colour", "shape", "number")
@@ -67,31 +67,36 @@ def _edit(scene: world.Scene, kind: str, rng: np.random.Generator) -> Edit:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """The model, the edits, and their sources: pictures (N, 64, 64, 3), latents (N, 16, 8, 8), and
-    for each picture where nothing is to change."""
+    """The model, its adapters, the edits, and their sources: pictures (N, 64, 64, 3), latents
+    (N, 16, 8, 8), and for each picture where nothing is to change."""
 
     model: Model
+    adapters: rivals.Bench
     edits: list[Edit]
     pictures: NDArray[np.uint8]
     latents: Tensor
     kept: NDArray[np.bool_]
 
     @classmethod
-    def prepared(cls, count: int = EDITS, model: Model | None = None) -> Bench:
+    def prepared(
+        cls, count: int = EDITS, model: Model | None = None, adapters: Path = ADAPTERS
+    ) -> Bench:
         model, chosen, rng = model or Model.load(), edits(count), np.random.default_rng(_SEED)
         pictures = np.stack([np.asarray(world.render(one.source, rng)) for one in chosen])
         pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
             latents = model.autoencoder["encoder"](pixels)
         kept = np.stack([_kept(*each) for each in zip(pictures, chosen, strict=True)])
-        return cls(model, chosen, pictures, latents.clone(), kept)
+        trained = rivals.Bench("sd3", rivals.WHOLE, adapters)
+        return cls(model, trained, chosen, pictures, latents.clone(), kept)
 
-    @torch.inference_mode()
     def edited(self, arm: Arm) -> NDArray[np.uint8]:
         """(N, 64, 64, 3), the edit at index i with noise from seed i alone."""
-        if arm == UNEDITED:
-            return self._decoded(self.latents)
-        adapter = files.read(KEPT / f"{arm.adapter}.safetensors") if arm.adapter else None
+        adapter = self.adapters.adapter(arm.adapter, arm.seed)[0] if arm.adapter else None
+        with torch.inference_mode():
+            return self._decoded(self.latents) if arm == UNEDITED else self._edited(arm, adapter)
+
+    def _edited(self, arm: Arm, adapter: Adapter | None) -> NDArray[np.uint8]:
         parts = []
         for start in range(0, len(self.edits), _BATCH):
             part = slice(start, start + _BATCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....evaluation.statistics.means import difference
-from ....evaluation.statistics.rates import paired, rate
 from ...sweep.page import numbers, points
-from ...table import gain
-from .arms import UNEDITED, USES, WAYS, Arm, arms, shown
+from ..page.answers import share
+from .arms import UNEDITED, USES, WAYS, Arm, arms, shown, trainings
 from .bench import Bench
+
+Group = Sequence[Mapping[str, Any]]
+"""What was found with each training of an adapter."""
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 SECTION = "editing"
 
 
 def read(file: Path = RESULTS) -> dict[Arm, Mapping[str, Any]]:
-    """What was found so far, by arm, in a table's order."""
+    """What was found so far, by arm."""
     lines = file.read_text().splitlines() if file.is_file() else []
-    found = {Arm(**entry["arm"]): entry for entry in map(json.loads, lines)}
-    order = shown()
-    place = {arm: order.index(arm) if arm in order else len(order) for arm in found}
-    return dict(sorted(found.items(), key=lambda item: place[item[0]]))
+    return {Arm(**entry["arm"]): entry for entry in map(json.loads, lines)}
 
 
 def run(file: Path = RESULTS, minutes: float | None = None, bench: Bench | None = None) -> None:
@@ -50,62 +49,64 @@ def run(file: Path = RESULTS, minutes: float | None = None, bench: Bench | None 
 
 
 def table(file: Path = RESULTS) -> str:
-    """A row an arm: shares right, PSNR where nothing was to change, and the differences that the
-    adapter makes with 95 % intervals over the edits."""
-    found, wanted = read(file), list(arms())
-    measured = f"{len(found)} of {len(wanted)} arms are measured."
+    """A row a way with an adapter, over its trainings: shares right, PSNR where nothing was to
+    change, and the differences that the adapter makes with 95 % intervals over the edits."""
+    found = read(file)
+    rows = {arm: [found[one] for one in trainings(arm) if one in found] for arm in shown()}
+    rows = {arm: group for arm, group in rows.items() if group}
+    measured = f"{len(found)} of {len(arms())} arms are measured."
     return "\n".join([
-        "| method | steps, n_max | guidance | adapter | predictions | target right | gain | colour "
-        "| shape | number | PSNR kept | change |",
-        "|" + "---|" * 12,
-        *(f"| {' | '.join(_cells(arm, entry, found))} |" for arm, entry in found.items()),
-        "", *_over_all(found), measured,
+        "| method | steps, n_max | guidance | adapter | trainings | predictions | target right "
+        "| gain | colour | shape | number | PSNR kept | change |",
+        "|" + "---|" * 13,
+        *(f"| {' | '.join(_cells(arm, group, rows))} |" for arm, group in rows.items()),
+        "", *_over_all(rows), measured,
     ])  # fmt: skip
 
 
-def _over_all(found: Mapping[Arm, Mapping[str, Any]]) -> Iterator[str]:
+def _over_all(rows: Mapping[Arm, Group]) -> Iterator[str]:
     """What an adapter changes over all ways, once all of them have it: each edit's mean."""
     for use in USES[1:]:
-        both = [(Arm(**way, **use), Arm(**way)) for way in WAYS]
-        if all(arm in found for pair in both for arm in pair):
-            right, psnr = (
-                np.mean([each(found[one]) - each(found[plain]) for one, plain in both], axis=0)
-                for each in (_right, _kept)
+        both = [(rows.get(Arm(**way, **use)), rows.get(Arm(**way))) for way in WAYS]
+        pairs = [(one, plain) for one, plain in both if one and plain]
+        if len(pairs) == len(WAYS):
+            right, kept = (
+                np.mean([of(one) - of(plain) for one, plain in pairs], axis=0)
+                for of in (_right, _kept)
             )
-            kept = difference(psnr)
+            fewest = min(len(one) for one, _ in pairs)
             yield (
-                f"{use['adapter']} {use.get('strength', 1.0):g}, over all {len(WAYS)} ways, each "
-                f"edit's mean: {points(right)}, PSNR {kept.mean:+.2f} dB "
-                f"({kept.low:+.2f} to {kept.high:+.2f})."
+                f"{use['adapter']} {use.get('strength', 1.0):g}, over all {len(WAYS)} ways "
+                f"(trainings: {fewest}), each edit's mean: {points(right)}, PSNR {_change(kept)}."
             )
             yield ""
 
 
-def _right(entry: Mapping[str, Any]) -> NDArray[np.float64]:
-    return numbers(entry["right"]["all"])
+def _right(group: Group, name: str = "all") -> NDArray[np.float64]:
+    """By edit, over the trainings."""
+    return np.mean([numbers(entry["right"][name]) for entry in group], axis=0)
 
 
-def _kept(entry: Mapping[str, Any]) -> NDArray[np.float64]:
-    return np.asarray(entry["psnr"])
+def _kept(group: Group) -> NDArray[np.float64]:
+    """By edit, over the trainings, in dB."""
+    return np.mean([entry["psnr"] for entry in group], axis=0)
 
 
-def _cells(
-    arm: Arm, entry: Mapping[str, Any], found: Mapping[Arm, Mapping[str, Any]]
-) -> Iterator[str]:
+def _cells(arm: Arm, group: Group, rows: Mapping[Arm, Group]) -> Iterator[str]:
     edited = arm != UNEDITED
     yield arm.method if edited else "none (the VAE alone)"
     yield f"{arm.steps}, {arm.n_max}" if edited else ""
     yield _guidance(arm) if edited else ""
     yield f"{arm.adapter} {arm.strength:g}" if arm.adapter else ""
+    yield str(len(group)) if arm.adapter else ""
     yield str(arm.predictions) if edited else ""
-    right, plain = entry["right"], found.get(replace(arm, adapter="", strength=1.0))
-    beside = plain if arm.adapter else None
-    yield str(rate(_answers(right["all"])))
-    yield gain(paired(_answers(beside["right"]["all"]), _answers(right["all"]))) if beside else ""
+    plain = rows.get(replace(arm, adapter="", strength=1.0)) if arm.adapter else None
+    yield share([entry["right"]["all"] for entry in group])
+    yield points(_right(group) - _right(plain)) if plain else ""
     for name in ("colour", "shape", "number"):
-        yield f"{rate(_answers(right[name])).share:.1%}"
-    yield f"{np.mean(entry['psnr']):.2f} dB"
-    yield _change(beside["psnr"], entry["psnr"]) if beside else ""
+        yield f"{_right(group, name).mean():.1%}"
+    yield f"{_kept(group).mean():.2f} dB"
+    yield _change(_kept(group) - _kept(plain)) if plain else ""
 
 
 def _guidance(arm: Arm) -> str:
@@ -116,10 +117,6 @@ def _guidance(arm: Arm) -> str:
     )
 
 
-def _change(before: list[float], after: list[float]) -> str:
-    one = difference(np.subtract(after, before))
+def _change(values: NDArray[np.float64]) -> str:
+    one = difference(values)
     return f"{one.mean:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
-
-
-def _answers(bits: str) -> list[bool]:
-    return [bit == "1" for bit in bits]

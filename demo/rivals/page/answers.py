@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....evaluation.statistics.rates import wilson
 from ...sweep.page import numbers
 from ..methods import METHODS
 
@@ -46,3 +47,13 @@ def answers_of(group: Sequence[Mapping[str, Any]], attribute: str) -> Answers:
     """Each prompt's share of right pictures over the training seeds."""
     count = min(map(prompts_of, group))
     return np.mean([numbers(row["verdicts"][attribute])[:count] for row in group], axis=0)
+
+
+def share(trainings: Sequence[str]) -> str:
+    """Of ones in each training's answers: with Wilson's interval, or where there are several their
+    mean and each."""
+    first, *more = trainings
+    if not more:
+        return str(wilson(first.count("1"), len(first)))
+    shares = [one.count("1") / len(one) for one in trainings]
+    return f"{np.mean(shares):.1%} ({', '.join(f'{one:.1%}' for one in shares)})"

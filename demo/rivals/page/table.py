@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ....evaluation.statistics.rates import wilson
 from ... import world
 from ...judge import ATTRIBUTES
 from ...sweep import grid
 from ...sweep.page import numbers, points
 from ..methods import METHODS, ORDINARY
-from .answers import Answers, answers_of, groups_of, prompts_of
+from .answers import Answers, answers_of, groups_of, prompts_of, share
 from .comparisons import longer, pairs
 from .sections import PAGE
 
@@ -64,7 +63,7 @@ def _judged(rows: Sequence[Mapping[str, Any]]) -> str:
             _scale(group[0]),
             "" if group[0]["seed"] is None else str(len(group)),
             str(len(found)),
-            _share(group),
+            share([row["verdicts"]["all"] for row in group]),
             "" if base is None or name == ORDINARY else _gain(found, answers_of(base, "all")),
             str(group[0]["evaluations"]),
             f"{gradients:.0f}" if (gradients := _mean(group, "gradients")) else "",
@@ -100,15 +99,6 @@ def _scale(row: Mapping[str, Any]) -> str:
 def _mean(group: Sequence[Mapping[str, Any]], key: str) -> float:
     """Of what older rows may lack."""
     return float(np.mean([row.get(key, 0.0) for row in group]))
-
-
-def _share(group: Sequence[Mapping[str, Any]]) -> str:
-    """With Wilson's interval over prompts; with several trainings their mean and each."""
-    bits = [row["verdicts"]["all"] for row in group]
-    if len(bits) == 1:
-        return str(wilson(bits[0].count("1"), len(bits[0])))
-    each = ", ".join(f"{one.count('1') / len(one):.1%}" for one in bits)
-    return f"{answers_of(group, 'all').mean():.1%} ({each})"
 
 
 def _cost(training: Mapping[str, Any] | None) -> str:
