@@ -162,7 +162,8 @@ def gpu(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["host"])
 def benchmarks(session: nox.Session) -> None:
     """Every benchmark, or those named; flags that follow are theirs, such as `--help`."""
-    all_names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
-    names = list(itertools.takewhile(all_names.__contains__, session.posargs))
-    for name in names or all_names:
-        _run(session, f"benchmarks/{name}.py", *session.posargs[len(names) :])
+    folders = [ROOT / "benchmarks" / below for below in (".", "memory", "training")]
+    files = {file.stem: file for folder in folders for file in sorted(folder.glob("*.py"))}
+    names = list(itertools.takewhile(files.__contains__, session.posargs))
+    for name in names or files:
+        _run(session, str(files[name]), *session.posargs[len(names) :])

@@ -7,8 +7,8 @@ Parts, each in a process of its own; those named, or all (some minutes on a larg
     training       training steps of SD1.5, SDXL and SD3 in full size, with random weights
     sampling       sampling steps of full-size models with an adapter, against the bare model
     memory         models that do not fit whole, and memory that runs out in training
-    step           benchmarks/training_step.py and training_memory.py
-    newer          benchmarks/memory_by_count.py --measure: the newer models in full size
+    step           benchmarks/training/training_step.py and memory/training_memory.py
+    newer          benchmarks/memory/memory_by_count.py --measure: the newer models in full size
 
 Full size wants 8 GB with `--checkpointing`, 26 GB without, 45 GB for the newest models. Without a
 card it says what is unmeasured. `--try` goes through all of it on a CPU with small models, to show
@@ -30,12 +30,15 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "build" / "gpu.md"
 OWN = ("checks", "waits", "training", "sampling", "memory")
 OTHERS = {
-    "step": (("training_step.py",), ("training_memory.py",)),
-    "newer": (("memory_by_count.py", "--measure"),),
+    "step": (("training/training_step.py",), ("memory/training_memory.py",)),
+    "newer": (("memory/memory_by_count.py", "--measure"),),
 }
 """Benchmarks that run on a CPU as well, with their flags for a card."""
-SMALL = {"training_step.py": ("--cpu", "--repeats=1"), "training_memory.py": ("--cpu",),
-         "memory_by_count.py": ("--small",)}  # fmt: skip
+SMALL = {
+    "training/training_step.py": ("--cpu", "--repeats=1"),
+    "memory/training_memory.py": ("--cpu",),
+    "memory/memory_by_count.py": ("--small",),
+}
 
 
 def main() -> int:
@@ -77,7 +80,7 @@ def main() -> int:
 def _part(name: str, small: bool, models: Sequence[str]) -> int:
     """One of OWN, in this process."""
     package = runpy.run_path(str(ROOT / "host" / "pack.py"))["start"](comfyui=False)
-    step = importlib.import_module(f"{package}.benchmarks.training_step")
+    step = importlib.import_module(f"{package}.benchmarks.training.training_step")
     step.start(SimpleNamespace(cpu=small, threads=2))
     part = importlib.import_module(f"{package}.benchmarks.gpu.{name}")
     for title, value in part.rows(small, models):

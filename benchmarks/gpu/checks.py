@@ -30,7 +30,7 @@ from ...softrepa import files
 from ...softrepa.adapter import Adapter
 from ...tests import adapters, golden_models, small_models
 from ...tests.guidance import small_unet, test_focus
-from .. import training_step
+from ..training import training_step
 from . import families, sampling
 
 PREDICTION, GRADIENT, PICTURE = 1e-4, 1e-3, 1e-2

@@ -20,7 +20,8 @@ from ...injection.architectures import architecture_of
 from ...softrepa.adapter import Adapter
 from ...tests import small_models
 from ...tests.adapters import random_adapter
-from .. import memory_by_count, training_step
+from ..memory import memory_by_count
+from ..training import training_step
 from . import families
 
 PAIRS = 15

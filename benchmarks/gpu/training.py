@@ -8,7 +8,7 @@ import comfy.model_management
 import torch
 
 from ...training.model.denoiser import Denoiser
-from .. import training_step
+from ..training import training_step
 from . import families
 
 WAYS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import comfy.model_management
 import torch
 
-from .. import training_step
+from ..training import training_step
 from . import checks, families, sampling
 
 

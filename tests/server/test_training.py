@@ -87,7 +87,7 @@ def test_interrupted_it_goes_on_to_the_same_tokens(server, unbroken):
 def test_a_killed_server_goes_on_from_the_last_state(
     comfyui, sd3_checkpoint, pictures, unbroken, tmp_path
 ):
-    """kill -9 in the midst; `benchmarks/training_interrupted.py` does it at random moments."""
+    """kill -9 in the midst; the benchmark `training_interrupted` does it at random moments."""
     adapters = tmp_path / "models" / "softrepa"
     adapters.mkdir(parents=True)
     (tmp_path / "models" / "checkpoints").mkdir()
@@ -111,5 +111,5 @@ def test_a_killed_server_goes_on_from_the_last_state(
 
 
 def test_files_apart_a_lora_and_lists_of_other_nodes(server, pictures, sd15_checkpoint):
-    """SD1.5 of UNETLoader, CLIPLoader and VAELoader; `benchmarks/training_apart.py` has SDXL."""
+    """SD1.5 of UNETLoader, CLIPLoader and VAELoader; the benchmark `training_apart` has SDXL."""
     check_apart(server, pictures, "sd15", sd15_checkpoint, resolution=64)

@@ -65,7 +65,7 @@ def test_the_model_is_as_it_was(node, loaded):
 
 
 def test_runs_leave_no_tensor_and_no_gradient_behind(node):
-    """`benchmarks/training_in_graph.py` looks at the server's memory over twenty."""
+    """`benchmarks/training/training_in_graph.py` looks at the server's memory over twenty."""
     held = []
     for number in range(5):
         node(name=f"run_{number}", steps=1)

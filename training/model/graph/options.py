@@ -87,7 +87,7 @@ def room(model: torch.nn.Module, resolution: int, predictions: int) -> tuple[int
 
 _ONE_BLOCK = 40
 """A block's whole graph, times what is kept of it where it is computed again: 24 to 37 in the
-models that `benchmarks/memory_by_count.py` counts."""
+models that `benchmarks/memory/memory_by_count.py` counts."""
 
 
 def with_adapter(options: dict[str, Any], application: Application) -> dict[str, Any]:

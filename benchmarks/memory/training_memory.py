@@ -1,6 +1,6 @@
 """Peak memory of a training step over the batch size, at one micro-batch.
 
-    COMFYUI_PATH=... python benchmarks/training_memory.py [--cpu]
+    COMFYUI_PATH=... python benchmarks/memory/training_memory.py [--cpu]
 
 Every batch size is measured in a process of its own, over two of the step's rows: rows are done one
 after another, so that two show what all would take. What is counted is all that a step needs above
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 TARGET = 1.2
 SIZES = (4, 16)
 MICRO_BATCH = 4
@@ -27,7 +28,8 @@ DEPTH, SIDE = 6, 32
 
 
 def main() -> int:
-    step = training_step()
+    benchmarks = f"{runpy.run_path(str(PACK))['start'](comfyui=False)}.benchmarks"
+    step = importlib.import_module(f"{benchmarks}.training.training_step")
     parser = step.arguments(__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, help="only print the bytes at this batch size")
     options = parser.parse_args()
@@ -41,11 +43,6 @@ def main() -> int:
     ratio = peaks[SIZES[1]][0] / peaks[SIZES[0]][0]
     print(f"ratio {ratio:.3f} at micro-batch {MICRO_BATCH} (target <= {TARGET})")
     return 0
-
-
-def training_step() -> Any:
-    """The benchmark beside this one, whose model and batches are used here too."""
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("training_step.py"))))
 
 
 def peak(step: Any, options: argparse.Namespace, size: int) -> tuple[int, int]:

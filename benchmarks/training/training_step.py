@@ -1,6 +1,6 @@
 """A training step against the bare denoiser evaluations it must do.
 
-    COMFYUI_PATH=... python benchmarks/training_step.py [--cpu] [--repeats 7]
+    COMFYUI_PATH=... python benchmarks/training/training_step.py [--cpu] [--repeats 7]
 
 The denoiser is an SD3-shaped MMDiT of random weights with soft tokens in its first blocks. "Bare"
 is the same number of `apply_model` calls on the same micro-batches, with the same tokens, and a
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TARGET = 1.05
 CHANNELS, CONTEXT, POOLED, LENGTH = 16, 4096, 2048, 77
 

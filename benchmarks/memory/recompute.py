@@ -1,6 +1,6 @@
 """What `--checkpointing`, and graphs without copies of cast weights, cost in time.
 
-    COMFYUI_PATH=... python benchmarks/recompute.py [--cpu] [--repeats 5]
+    COMFYUI_PATH=... python benchmarks/memory/recompute.py [--cpu] [--repeats 5]
 
 SoftREPA steps of four images with one negative each, on small models of the real form: with
 `--checkpointing` against without, and in autocast with copies kept (as PyTorch does by itself)
@@ -10,19 +10,20 @@ of processor time on a CPU, else of time.
 
 from __future__ import annotations
 
+import importlib
 import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 
 
 def main() -> int:
-    training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
-    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu" / "families.py")))
+    benchmarks = f"{runpy.run_path(str(PACK))['start'](comfyui=False)}.benchmarks"
+    training_step = importlib.import_module(f"{benchmarks}.training.training_step")
+    gpu = importlib.import_module(f"{benchmarks}.gpu.families")
     parser = training_step.arguments(__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """What one prediction of a full-size model takes in training, counted without making it.
 
-    COMFYUI_PATH=... python benchmarks/full_size_memory.py
+    COMFYUI_PATH=... python benchmarks/memory/full_size_memory.py
 
 SD1.5 and SD3 at 512 pixels, SDXL at 1024, in fp16: the most that a forward and backward pass hold
 beside the weights, with and without `--checkpointing`; the same with weights in fp8 that are cast
@@ -11,21 +11,23 @@ seen.
 from __future__ import annotations
 
 import argparse
+import importlib
 import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 MICRO_BATCHES = (1, 4)
 
 
 def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
+    benchmarks = f"{runpy.run_path(str(PACK))['start'](comfyui=False)}.benchmarks"
+    training_step = importlib.import_module(f"{benchmarks}.training.training_step")
     training_step.start(SimpleNamespace(cpu=True, threads=1))
-    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu" / "families.py")))
+    gpu = importlib.import_module(f"{benchmarks}.gpu.families")
     print("| model | weights | checkpointing | a prediction | together, micro-batch 1 | 4 |")
     print("|---|---|---|---|---|---|")
     for name in gpu.FULL:

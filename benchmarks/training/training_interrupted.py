@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from comfyui_softrepa.host.server import Server
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KILLS, INTERRUPTS, SEED = (
     int(os.environ.get(name, usual))
     for name, usual in (("KILLS", 5), ("INTERRUPTS", 20), ("SEED", 1))

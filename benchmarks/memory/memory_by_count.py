@@ -1,6 +1,6 @@
 """Memory that training one pair at 1024 pixels takes on models of full size, by count.
 
-    COMFYUI_PATH=... python benchmarks/memory_by_count.py [--measure | --small] [NAME ...]
+    COMFYUI_PATH=... python benchmarks/memory/memory_by_count.py [--measure | --small] [NAME ...]
 
 A forward and backward pass of ComfyUI's own networks, with tensors that have shapes and no numbers:
 the most that is there at once beside the weights, with blocks computed again and their inputs on
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 GIB = 2.0**30
 BESIDES = 1.2
 ELSEWHERE = "meta"
@@ -196,8 +196,9 @@ def built(full: Full, device: Any) -> Any:
     config.set_inference_dtype(torch.bfloat16, None)
     model = config.get_model({}, device=device).requires_grad_(False)
     if full.weights == 1:
-        of_others = runpy.run_path(str(ROOT / "benchmarks" / "full_size_memory.py"))
-        of_others["cast_at_use"](model.diffusion_model)
+        from comfyui_softrepa.benchmarks.memory.full_size_memory import cast_at_use
+
+        cast_at_use(model.diffusion_model)
     return model
 
 

@@ -31,7 +31,7 @@ import psutil
 if TYPE_CHECKING:
     from comfyui_softrepa.host.server import Server
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STEPS, REPEATS, RUNS = (
     int(os.environ.get(name, usual))
     for name, usual in (("STEPS", 400), ("REPEATS", 3), ("RUNS", 20))

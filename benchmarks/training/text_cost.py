@@ -1,6 +1,6 @@
 """What `--cache-texts own` costs a step: a text embedded when it is drawn, against predictions.
 
-    COMFYUI_PATH=... python benchmarks/text_cost.py [--timed]
+    COMFYUI_PATH=... python benchmarks/training/text_cost.py [--timed]
 
 Counted on shapes, in floating-point operations of matrices, convolutions and attention: a forward
 pass of the text encoders over one caption, and a prediction with its backward pass at the family's
@@ -12,6 +12,7 @@ CPU, processor seconds in turn; its attention and small layers count there too.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import runpy
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 ENCODERS = {"SD1.5": ("l",), "SDXL": ("l", "g"), "SD3": ("l", "g", "t5")}
 BATCH, HARD_SHARE, TURNS = 16, 0.5, 3
 
@@ -30,9 +31,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--timed", action="store_true", help="SD1.5 on this CPU: some minutes")
     options = parser.parse_args()
-    training_step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
+    benchmarks = f"{runpy.run_path(str(PACK))['start'](comfyui=False)}.benchmarks"
+    training_step = importlib.import_module(f"{benchmarks}.training.training_step")
     training_step.start(SimpleNamespace(cpu=True, threads=1))
-    gpu = SimpleNamespace(**runpy.run_path(str(HERE / "gpu" / "families.py")))
+    gpu = importlib.import_module(f"{benchmarks}.gpu.families")
     print("| model | a text, TFLOP | a prediction | of a step, one negative | all negatives |")
     print("|---|---|---|---|---|")
     for name in gpu.FULL:

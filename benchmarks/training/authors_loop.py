@@ -1,6 +1,6 @@
 """A step of this trainer against one as SoftREPA's authors make it, on the same model.
 
-    COMFYUI_PATH=... python benchmarks/authors_loop.py [--cpu] [--repeats 5] [--batch-size 8]
+    COMFYUI_PATH=... python benchmarks/training/authors_loop.py [--cpu] [--repeats 5]
 
 The model is a U-Net of SD1.5's width with random weights and two of its four levels, with SD1.5's
 text encoder and VAE in full size. Theirs is written from its description: every step encodes the
@@ -15,6 +15,7 @@ time on a CPU (which other programs disturb least), else of time.
 from __future__ import annotations
 
 import argparse
+import importlib
 import random
 import runpy
 import statistics
@@ -23,10 +24,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+PACK = Path(__file__).resolve().parents[2] / "host" / "pack.py"
 TARGET = 3.0
 RATE = 1e-3
 COLOURS = ("red", "green", "blue", "yellow", "white", "black", "orange", "purple")
@@ -44,7 +44,8 @@ class World:
 
 
 def main() -> int:
-    step = SimpleNamespace(**runpy.run_path(str(HERE / "training_step.py")))
+    benchmarks = f"{runpy.run_path(str(PACK))['start'](comfyui=False)}.benchmarks"
+    step = importlib.import_module(f"{benchmarks}.training.training_step")
     parser = step.arguments(__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
