@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL_CLIP = ROOT / "demo" / "small_clip"
+SMALL_CLIP = ROOT / "demo" / "models" / "small_clip"
 REPEATS = 5
 
 
@@ -224,7 +224,7 @@ def truth(count: int) -> None:
     """Prints how often each scorer that knows this world puts a right picture above a wrong."""
     import numpy as np
     from comfyui_softrepa.demo import world
-    from comfyui_softrepa.demo.evaluate import verdicts
+    from comfyui_softrepa.demo.evaluation.evaluate import verdicts
     from comfyui_softrepa.demo.sweep.short.sd3 import Model
     from comfyui_softrepa.evaluation.scorers import load
 

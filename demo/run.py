@@ -5,7 +5,7 @@ here. Then it trains one of its own with the companion trainer, on a folder of c
 and paints prompts that the folder does not hold with and without it, at equal seeds. It leaves, in
 demo/output:
 
-    first.png           the first three prompts, with the adapter that is kept in demo/kept
+    first.png           the first three prompts, with the adapter that is kept in demo/models/kept
     contact_sheet.png   prompt, before, after, and what the judge saw: the first 24
     changed.png         the first 12 whose verdict the adapter changed, gained or lost
     results.md          rates per attribute with confidence intervals, and a paired test
@@ -30,7 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "softrepa_demo.safetensors"
-KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
+KEPT = ROOT / "demo" / "models" / "kept" / "softrepa.safetensors"
 FIRST = 3
 """Prompts painted at once, with the adapter that is kept: a line of the contact sheet."""
 
@@ -57,11 +57,17 @@ def main() -> None:
     pack = runpy.run_path(str(ROOT / "host" / "pack.py"))
     pack["use_few_threads"]()
     pack["start"]()
-    from comfyui_softrepa.demo import report, world
-    from comfyui_softrepa.demo.base import join
-    from comfyui_softrepa.demo.comparison import Comparison, Painter, Pictures, with_adapter
-    from comfyui_softrepa.demo.evaluate import sampling as how
-    from comfyui_softrepa.demo.lesson import STRENGTHS, Lesson
+    from comfyui_softrepa.demo import world
+    from comfyui_softrepa.demo.evaluation import report
+    from comfyui_softrepa.demo.evaluation.comparison import (
+        Comparison,
+        Painter,
+        Pictures,
+        with_adapter,
+    )
+    from comfyui_softrepa.demo.evaluation.evaluate import sampling as how
+    from comfyui_softrepa.demo.models.base import join
+    from comfyui_softrepa.demo.training.lesson import STRENGTHS, Lesson
     from comfyui_softrepa.evaluation.errors import TrialError
     from comfyui_softrepa.evaluation.trial.seeds import chosen_seeds
     from comfyui_softrepa.host.server import install_pack, serve

@@ -88,6 +88,6 @@ def _leave_path() -> None:
     """Takes the repository and its folders off `sys.path`, where its `nodes` would shadow
     ComfyUI's."""
     folders = {ROOT, *(path for path in ROOT.iterdir() if path.is_dir())}
-    for deeper in ("benchmarks", "demo"):
+    for deeper in ("benchmarks", "demo", "demo/models"):
         folders |= {path for path in (ROOT / deeper).iterdir() if path.is_dir()}
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() not in folders]

@@ -90,11 +90,13 @@ class Floors:
         return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def crowded(root: Path, apart: Sequence[str] = ()) -> Iterator[str]:
+def crowded(root: Path, apart: Sequence[str] = (), left: Path | None = None) -> Iterator[str]:
     """Folders below this one with more than MOST entries, in words. apart: paths below it that may
-    have more."""
+    have more. left: a folder that is not looked at, as what a command leaves."""
     for folder in [root, *(path for path in sorted(root.rglob("*")) if path.is_dir())]:
+        if left in (folder, *folder.parents):
+            continue
         place = folder.relative_to(root).as_posix()
-        entries = {path.name for path in folder.iterdir()} - _BESIDE
+        entries = {path.name for path in folder.iterdir() if path != left} - _BESIDE
         if folder.name != "__pycache__" and place not in apart and len(entries) > MOST:
             yield f"{folder.name} has {len(entries)} entries"

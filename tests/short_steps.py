@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..demo import evaluate
+from ..demo.evaluation import evaluate
 from ..demo.sweep import grid
 from ..demo.sweep.short import training
 from ..demo.sweep.short.forward import Short

@@ -56,7 +56,7 @@ def main() -> int:
 def prepared(base: Path) -> Path:
     """A base directory with the pack, the demo world's checkpoint and pictures."""
     from comfyui_softrepa.demo import world
-    from comfyui_softrepa.demo.base.join import make_checkpoint
+    from comfyui_softrepa.demo.models.base.join import make_checkpoint
     from comfyui_softrepa.host.server import install_pack
 
     make_checkpoint(base / "models" / "checkpoints" / CHECKPOINT)

@@ -16,13 +16,13 @@ from ...softrepa import files
 from ...softrepa.adapter import Adapter
 from ...training.objectives import OBJECTIVES
 from .. import world
-from ..evaluate import sampling, verdicts
-from ..judge import ATTRIBUTES
+from ..evaluation.evaluate import sampling, verdicts
+from ..models.unet_base.short import Unet
 from ..sweep import grid
 from ..sweep.short import training
 from ..sweep.short.forward import Short
 from ..sweep.short.sd3 import Model
-from ..unet_base.short import Unet
+from ..world.judge import ATTRIBUTES
 from .longer import length, long_base
 from .methods import LESSONS, ORDINARY, PREFERENCE, Method
 from .preference import results as preference
@@ -31,7 +31,7 @@ from .samplers.attention import EVALUATIONS, GRADIENTS, LED
 from .samplers.guidance import SAMPLERS, at
 
 BASES: Mapping[str, type[Short]] = {"sd3": Model, "unet": Unet, long_base.NAME: Model}
-KEPT = Path(__file__).resolve().parents[1] / "kept"
+KEPT = Path(__file__).resolve().parents[1] / "models" / "kept"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ..lesson import COMMON
+from ..training.lesson import COMMON
 from .preference.uses import CHOSEN, STEPS, Use
 
 
@@ -16,7 +16,8 @@ class Lesson:
     """How an adapter is trained: the trainer's flags, and by base what differs. mixed: on captions
     of all lengths in `length`.
 
-    kept: by base, the file in demo/kept that is its training of seed 0, by the trainer itself.
+    kept: by base, the file in demo/models/kept that is its training of seed 0, by the trainer
+    itself.
     """
 
     flags: Mapping[str, Any]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...host.pack import ROOT
+from ..models.unet_base import join
 from ..sweep import grid
-from ..unet_base import join
 from .bench import BASES, Bench, Scale
 from .longer import length, long_base
 from .methods import METHODS, Method, methods

@@ -5,7 +5,7 @@ what stands there already. `settings`, or nothing, changes one thing at a time, 
 choosing; `economy` seeks what a pair evaluation brings, and has the best confirmed on prompts that
 chose nothing; `train-weight` asks whether tokens that count twice in training do better, on both
 bases. The tables, and the plot of `economy`, go into demo/RESULTS.md. `guidance` prints the table
-of demo/base/README.md. ``--minutes 6`` begins no training after so long. Needs COMFYUI_PATH.
+of demo/models/base/README.md. ``--minutes 6`` begins no training after so long. Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ import numpy as np
 from ...evaluation.statistics.rates import paired, rate
 from ...softrepa.adapter import Adapter
 from .. import world
-from ..evaluate import verdicts
-from ..judge import ATTRIBUTES, Verdict
-from ..table import gain
+from ..evaluation.evaluate import verdicts
+from ..evaluation.table import gain
+from ..world.judge import ATTRIBUTES, Verdict
 from . import page
 from .short.forward import Short
 from .short.sd3 import Model

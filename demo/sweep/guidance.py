@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .. import world
-from ..evaluate import rates, sampling, verdicts
-from ..judge import ATTRIBUTES
+from ..evaluation.evaluate import rates, sampling, verdicts
+from ..world.judge import ATTRIBUTES
 from .short.forward import Short
 from .short.sd3 import Model
 

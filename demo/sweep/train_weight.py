@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import world
-from ..unet_base.short import Unet
+from ..models.unet_base.short import Unet
 from . import grid, page
 from .short.forward import Short
 from .short.sd3 import Model

@@ -37,7 +37,7 @@ from typing import Any
 
 import pytest
 import torch
-from comfyui_softrepa.demo.base.join import make_checkpoint
+from comfyui_softrepa.demo.models.base.join import make_checkpoint
 from comfyui_softrepa.host import frontend_package
 from comfyui_softrepa.host.chromium import FLAGS, locate
 from comfyui_softrepa.host.frontend import CLASSIC, VUE, Frontend, open_frontend

@@ -36,7 +36,7 @@ def base(sd3_checkpoint, sd15_checkpoint, tmp_path_factory):
         adapter = random_adapter(scale=2.0, seed=seed, banks=2)
         files.write(base / "models" / "softrepa" / f"{name}.safetensors", adapter)
     small_clip = base / "models" / "softrepa_scorers" / "clip-vit-large-patch14"
-    shutil.copytree(EXAMPLES.parent / "demo" / "small_clip", small_clip)
+    shutil.copytree(EXAMPLES.parent / "demo" / "models" / "small_clip", small_clip)
     pairs_in(base / "input" / "my_pictures")
     install_pack(base)
     return base

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_softrepa.demo import evaluate
-from comfyui_softrepa.demo.base import join
+from comfyui_softrepa.demo.evaluation import evaluate
+from comfyui_softrepa.demo.models.base import join
 from comfyui_softrepa.demo.sweep.short.sd3 import Model
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.base import clip, join, network, train, vae
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.evaluation import evaluate
+from comfyui_softrepa.demo.models.base import clip, join, network, train, vae
 from safetensors.torch import load_file
 
 PROMPTS = ["two red circles left of a blue square", "", "a black triangle"]
@@ -129,7 +130,7 @@ def test_a_picture_depends_on_its_prompt_and_seed_alone(base: evaluate.Base):
 
 
 def test_the_base_paints_held_out_prompts_far_above_chance(base: evaluate.Base):
-    """A quick look; the whole table is in demo/base/README.md."""
+    """A quick look; the whole table is in demo/models/base/README.md."""
     scenes = world.held_out_scenes(16, seed=0)
     results = evaluate.evaluate(base, scenes, range(16), evaluate.sampling(guidance=4.0))
     assert evaluate.rates(results)["all"].share > 0.2

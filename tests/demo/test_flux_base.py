@@ -11,9 +11,9 @@ import pytest
 import torch
 from comfyui_softrepa import injection
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.base import clip, train
-from comfyui_softrepa.demo.flux_base import gain, network, short
-from comfyui_softrepa.demo.flux_base import train as flux
+from comfyui_softrepa.demo.models.base import clip, train
+from comfyui_softrepa.demo.models.flux_base import gain, network, short
+from comfyui_softrepa.demo.models.flux_base import train as flux
 from comfyui_softrepa.demo.sweep import grid
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.golden_models import relative_error
@@ -105,7 +105,7 @@ def test_comfyui_takes_the_file_for_flux():
 
 
 def test_its_row_is_what_was_found():
-    page = (gain.RESULTS.parents[1] / "RESULTS.md").read_text(encoding="utf-8")
+    page = (gain.RESULTS.parents[2] / "RESULTS.md").read_text(encoding="utf-8")
     assert gain.table() in page
     assert {entry["flags"]["seed"] for entry in grid.read(gain.RESULTS)} == set(gain.SEEDS)
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [ROOT / "demo" / "sweep" / "__main__.py", *sorted((ROOT / "benchmarks").glob("*.py"))]
+BENCHMARKS = ROOT / "benchmarks"
+SCRIPTS = [
+    ROOT / "demo" / "sweep" / "__main__.py",
+    BENCHMARKS / "gpu" / "__main__.py",
+    *(file for file in sorted(BENCHMARKS.rglob("*.py")) if file.parent.name != "gpu"),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.base import join, vae
-from comfyui_softrepa.demo.judge import ATTRIBUTES, Verdict, describe, judge, look
+from comfyui_softrepa.demo.models.base import join, vae
 from comfyui_softrepa.demo.world import Group, Scene
+from comfyui_softrepa.demo.world.judge import ATTRIBUTES, Verdict, describe, judge, look
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file

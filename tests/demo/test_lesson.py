@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 from comfyui_softrepa import injection
-from comfyui_softrepa.demo import cache, evaluate, world
-from comfyui_softrepa.demo.base import join
-from comfyui_softrepa.demo.lesson import RECIPES, STRENGTHS, Lesson
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.evaluation import evaluate
+from comfyui_softrepa.demo.models.base import join
+from comfyui_softrepa.demo.training import cache
+from comfyui_softrepa.demo.training.lesson import RECIPES, STRENGTHS, Lesson
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.training import cache as caching
 from comfyui_softrepa.training import data
 from safetensors import safe_open
 
-KEPT = Path(cache.__file__).parent / "kept" / "softrepa.safetensors"
+KEPT = Path(cache.__file__).parents[1] / "models" / "kept" / "softrepa.safetensors"
 PROMPTS = ["two red circles left of a blue square", "a black triangle"]
 
 
@@ -70,7 +72,7 @@ def test_the_kept_adapter_is_of_the_present_recipe():
     recipe = RECIPES["softrepa"]
     assert told["objective"] == "softrepa"
     for name in ("steps", "tokens", "batch_size", "resolution"):
-        assert told[name] == str(recipe[name]), f"train demo/kept again: {name} has changed"
+        assert told[name] == str(recipe[name]), f"train demo/models/kept again: {name} has changed"
 
 
 def test_the_kept_adapter_acts_and_does_not_spoil(base: evaluate.Base):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_softrepa.demo import report, world
-from comfyui_softrepa.demo.comparison import Comparison, Pictures
-from comfyui_softrepa.demo.evaluate import sampling
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.evaluation import report
+from comfyui_softrepa.demo.evaluation.comparison import Comparison, Pictures
+from comfyui_softrepa.demo.evaluation.evaluate import sampling
 from comfyui_softrepa.demo.world import Group, Scene
 from PIL import Image
 

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.judge import judge
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.evaluation import evaluate
 from comfyui_softrepa.demo.rivals.bench import KEPT
 from comfyui_softrepa.demo.rivals.editing import results
 from comfyui_softrepa.demo.rivals.editing.arms import SEEDS, UNEDITED, USES, WAYS, Arm, arms
@@ -28,6 +28,7 @@ from comfyui_softrepa.demo.rivals.preference.uses import BETAS, CHOSEN, STEPS, U
 from comfyui_softrepa.demo.rivals.samplers.attention import GRADIENTS, LED
 from comfyui_softrepa.demo.sweep.short import training
 from comfyui_softrepa.demo.sweep.short.sd3 import Model
+from comfyui_softrepa.demo.world.judge import judge
 from comfyui_softrepa.evaluation.painting.picture import as_image
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.flow_edit import SoftREPAFlowEdit

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.base import join, train
+from comfyui_softrepa.demo.models.base import join, train
+from comfyui_softrepa.demo.models.unet_base.short import Unet
 from comfyui_softrepa.demo.rivals import bench, run
 from comfyui_softrepa.demo.rivals.longer import length, long_base
 from comfyui_softrepa.demo.rivals.methods import LESSONS, METHODS
@@ -16,7 +17,6 @@ from comfyui_softrepa.demo.rivals.samplers.attention import LED
 from comfyui_softrepa.demo.rivals.samplers.guidance import SAMPLERS
 from comfyui_softrepa.demo.sweep import grid
 from comfyui_softrepa.demo.sweep.short.sd3 import Model
-from comfyui_softrepa.demo.unet_base.short import Unet
 from comfyui_softrepa.softrepa import files
 from safetensors.torch import load_file
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.small_clip import train
+from comfyui_softrepa.demo.models.small_clip import train
 from comfyui_softrepa.evaluation.scorers import load
 from comfyui_softrepa.evaluation.scorers.models.clip_weights import Texts
 from comfyui_softrepa.evaluation.scorers.models.pixels import Pixels
 from transformers import CLIPModel
 
-KEPT = Path(__file__).resolve().parents[2] / "demo" / "small_clip"
+KEPT = Path(__file__).resolve().parents[2] / "demo" / "models" / "small_clip"
 
 
 @pytest.fixture(scope="module")

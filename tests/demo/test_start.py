@@ -34,7 +34,7 @@ def test_without_comfyui_one_sentence_says_what_is_missing(tmp_path: Path):
 
 
 def test_scripts_of_the_demo_start():
-    command = [sys.executable, str(ROOT / "demo" / "base")]
+    command = [sys.executable, str(ROOT / "demo" / "models" / "base")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "Makes the base model again" in done.stderr
     command = [sys.executable, str(ROOT / "demo" / "sweep"), "--table"]

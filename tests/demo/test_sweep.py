@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from comfyui_softrepa import injection
-from comfyui_softrepa.demo import evaluate, world
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.evaluation import evaluate
 from comfyui_softrepa.demo.rivals.longer import length
 from comfyui_softrepa.demo.rivals.samplers import guidance
 from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 from comfyui_softrepa import injection
-from comfyui_softrepa.demo import evaluate, world
-from comfyui_softrepa.demo.base import clip
-from comfyui_softrepa.demo.base import join as sd3
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.evaluation import evaluate
+from comfyui_softrepa.demo.models.base import clip
+from comfyui_softrepa.demo.models.base import join as sd3
+from comfyui_softrepa.demo.models.unet_base import join, network, train, vae
+from comfyui_softrepa.demo.models.unet_base.short import BLOCKS, Unet
 from comfyui_softrepa.demo.rivals.samplers import attention, guidance
 from comfyui_softrepa.demo.rivals.samplers.attention import GRADIENTS, LED
 from comfyui_softrepa.demo.rivals.samplers.guidance import SAMPLERS
-from comfyui_softrepa.demo.unet_base import join, network, train, vae
-from comfyui_softrepa.demo.unet_base.short import BLOCKS, Unet
 from comfyui_softrepa.guidance import Attend, apply, plan
 from comfyui_softrepa.softrepa.adapter import Adapter
 from comfyui_softrepa.tests.short_steps import hold_a_step_against_the_trainers
@@ -226,7 +227,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path):
 
 
 def test_the_base_paints_held_out_prompts_far_above_chance():
-    """A quick look, by the short forward; the whole table is in demo/unet_base/README.md."""
+    """A quick look, by the short forward; the whole table is in demo/models/unet_base/README.md."""
     scenes = world.held_out_scenes(16, seed=0)
     prompts = [world.caption(scene) for scene in scenes]
     pictures = Unet.load().paint(prompts, range(16), settings=evaluate.sampling(guidance=4.0))

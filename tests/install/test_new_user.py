@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 import pytest
 import tomllib
-from comfyui_softrepa.demo.base.join import make_checkpoint
+from comfyui_softrepa.demo.models.base.join import make_checkpoint
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.adapters import random_adapter
 from comfyui_softrepa.tests.graphs import text_to_image

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.base import join
+from comfyui_softrepa.demo.models.base import join
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.tests.golden_models import relative_error
 from comfyui_softrepa.tests.training.command import TRAIN

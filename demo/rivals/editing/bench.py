@@ -19,9 +19,9 @@ from torch import Tensor
 from ....editing.stepping import FlowAlign, Plan, Velocities, Velocity, edit, flow_edit
 from ....softrepa.adapter import Adapter
 from ... import world
-from ...evaluate import LATENT, verdicts
-from ...judge import ATTRIBUTES
+from ...evaluation.evaluate import LATENT, verdicts
 from ...sweep.short.sd3 import LEVELS, Model
+from ...world.judge import ATTRIBUTES
 from .. import bench as rivals
 from ..run import ADAPTERS
 from .arms import UNEDITED, Arm

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ...base import join, network, train
+from ...models.base import join, network, train
 from ...sweep.short.sd3 import Model
 from . import length
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ... import world
-from ...judge import ATTRIBUTES
 from ...sweep import grid
 from ...sweep.page import numbers, points
+from ...world.judge import ATTRIBUTES
 from ..methods import METHODS, ORDINARY
 from .answers import Answers, answers_of, groups_of, prompts_of, share
 from .comparisons import longer, pairs

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ... import world
-from ...evaluate import verdicts
-from ...judge import Verdict
+from ...evaluation.evaluate import verdicts
 from ...sweep.short.forward import Short
 from ...sweep.short.training import Pairs
+from ...world.judge import Verdict
 
 PROMPTS, SEEDS = 240, 4
 _SEED = 11

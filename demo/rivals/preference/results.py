@@ -19,13 +19,13 @@ from ....host.pack import ROOT
 from ....softrepa import files
 from ....softrepa.adapter import Adapter
 from ... import world
-from ...evaluate import verdicts
-from ...judge import ATTRIBUTES
+from ...evaluation.evaluate import verdicts
+from ...evaluation.table import gain
 from ...sweep import grid
 from ...sweep.page import numbers, points
 from ...sweep.short.forward import Short
 from ...sweep.short.sd3 import Model
-from ...table import gain
+from ...world.judge import ATTRIBUTES
 from . import pairs
 from .lesson import FLAGS, train, train_lora
 from .lora import Lora
@@ -34,7 +34,7 @@ from .uses import IN_ROWS, Use, tried, uses
 RESULTS = Path(__file__).with_name("results.jsonl")
 ROWS = Path(__file__).parents[1] / "rows.jsonl"
 SECTION = "preference"
-KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
+KEPT = ROOT / "demo" / "models" / "kept" / "softrepa.safetensors"
 ADAPTERS = ROOT / "build" / "preference"
 """Where pairs and trained adapters are kept between runs."""
 PROMPTS, CHOOSING = 500, 125

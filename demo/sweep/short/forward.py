@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ....evaluation.trial import Sampling
 from ....softrepa.adapter import Adapter
 from ... import world
-from ...evaluate import sampling
+from ...evaluation.evaluate import sampling
 
 LEVELS = 1000
 BATCH = 125

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ....softrepa.adapter import Adapter
 from ....softrepa.tokens import soft_tokens
-from ...base import join, network, train, vae
+from ...models.base import join, network, train, vae
 from .forward import LEVELS, Short
 
 SKIPPED = 1

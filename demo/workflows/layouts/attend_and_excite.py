@@ -44,7 +44,7 @@ def attend_and_excite() -> Workflow:
     flow.group("4 · Look after its words", [led], OURS)
     sampler = pieces.sample(flow, model, (FIFTH + 50, 0), led["MODEL"], prompts, latent)
     pieces.finish(flow, loaded, sampler, flow.name, first=5)
-    files = model.files_note("the demo world's small U-Net (demo/unet_base)")
+    files = model.files_note("the demo world's small U-Net (demo/models/unet_base)")
     pieces.files_note(flow, files, loaded.adapter.bottom + 65)
     flow.note("The adapter", (SECOND, 540), notes.STRENGTH + notes.WINDOW + notes.UNET_LAYERS)
     flow.note("What happens, what to try", (FOURTH, led.bottom + 150), _ATTEND)

@@ -28,7 +28,7 @@ a blue triangle below three red squares
 _FILES = (
     notes.DEMO_FILES.strip().removesuffix("Then press **R** on the canvas.")
     + """
-What scores is a small CLIP that knows this world: copy the folder **demo/small_clip** to
+What scores is a small CLIP that knows this world: copy the folder **demo/models/small_clip** to
 
 ```
 ComfyUI/models/softrepa_scorers/clip-vit-large-patch14/

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from comfyui_softrepa.demo import cache, world
-from comfyui_softrepa.demo.base.join import make_checkpoint, state
-from comfyui_softrepa.demo.unet_base import join as unet
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.models.base.join import make_checkpoint, state
+from comfyui_softrepa.demo.models.unet_base import join as unet
+from comfyui_softrepa.demo.training import cache
 from comfyui_softrepa.host import comfyui
 from comfyui_softrepa.host.chromium import FLAGS, provide
 from comfyui_softrepa.host.frontend import Frontend, open_frontend
@@ -34,7 +35,7 @@ _PAIRS, _SEED = 400, 7
 """Of the pictures that the demo command writes."""
 WRITTEN = ("CLIPTextEncode", "PrimitiveStringMultiline")
 """Nodes that hold a prompt, or nothing where another's is linked."""
-SMALL_CLIP = Path(__file__).resolve().parents[2] / "small_clip"
+SMALL_CLIP = Path(__file__).resolve().parents[2] / "models" / "small_clip"
 
 
 @contextmanager

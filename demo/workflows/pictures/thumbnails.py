@@ -13,7 +13,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from comfyui_softrepa.demo import judge, world
+from comfyui_softrepa.demo import world
+from comfyui_softrepa.demo.world import judge
 from comfyui_softrepa.host.frontend import Frontend
 from PIL import Image, ImageDraw, ImageFont
 

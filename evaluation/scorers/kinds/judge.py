@@ -19,13 +19,14 @@ UNIT = "1 where the picture shows all that the caption says, else 0"
 
 
 class Judge:
-    """`demo.judge.judge` as a scorer."""
+    """`demo.world.judge.judge` as a scorer."""
 
     name, unit, batch, needs_expected = "judge", UNIT, 64, False
 
     def __init__(self, path: Path | None = None) -> None:
         try:
-            from ....demo import judge, world
+            from ....demo import world
+            from ....demo.world import judge
         except ImportError as error:
             # A release of the pack does not bring the demo world along.
             raise ScorerError(

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from comfyui_softrepa.demo.base import join
+from comfyui_softrepa.demo.models.base import join
 from comfyui_softrepa.evaluation.painting.recipe import TRIAL, Base, graph, read_arm
 from PIL import Image
 
 ROOT = Path(join.__file__).resolve().parents[2]
-KEPT = ROOT / "demo" / "kept" / "softrepa.safetensors"
+MODELS = ROOT / "demo" / "models"
+KEPT = MODELS / "kept" / "softrepa.safetensors"
 CHECKPOINT, ADAPTER = "demo.safetensors", "kept.safetensors"
 ARMS = ("bare", f"soft: adapter={ADAPTER} strength=0.5")
 SETTINGS = {

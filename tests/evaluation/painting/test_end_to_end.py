@@ -49,7 +49,7 @@ def test_from_three_arms_to_the_answer(folder):
         "--scheduler=simple", "--width=64", "--height=64", "--cpu",
     )  # fmt: skip
     command("score", folder, "--scorer", "judge")
-    command("score", folder, "--scorer", "clip", "--file", studio.ROOT / "demo" / "small_clip")
+    command("score", folder, "--scorer", "clip", "--file", studio.MODELS / "small_clip")
     followers = vote(folder)
     command("report", folder)
     _check_votes(folder, followers)

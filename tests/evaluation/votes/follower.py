@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from comfyui_softrepa.demo import world
-from comfyui_softrepa.demo.judge import judge
+from comfyui_softrepa.demo.world.judge import judge
 from comfyui_softrepa.evaluation.votes.store import read_votes
 from comfyui_softrepa.evaluation.votes.vote import ANSWERS, Vote
 from PIL import Image

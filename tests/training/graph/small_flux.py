@@ -18,7 +18,7 @@ import comfy.sd1_clip
 import comfy.text_encoders.t5
 import pytest
 import torch
-from comfyui_softrepa.demo.flux_base import network
+from comfyui_softrepa.demo.models.flux_base import network
 from comfyui_softrepa.tests.checkpoints import random_weights, save, small_vae
 
 TEXT = 64

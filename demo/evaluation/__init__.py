@@ -1,0 +1,1 @@
+"""Prompts painted with and without an adapter, judged, and shown."""

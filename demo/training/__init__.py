@@ -1,0 +1,1 @@
+"""What the demo gives the trainer, and its training."""

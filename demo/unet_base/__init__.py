@@ -1,1 +1,0 @@
-"""The U-Net base: a native SD1.x checkpoint in miniature, beside the SD3 one of demo/base."""
