@@ -165,7 +165,7 @@ def test_what_an_adapter_changes_over_all_ways_is_each_edit_s_mean(tmp_path: Pat
     made = results.table(file)
     assert made.count("over all") == len(USES) - 1
     agsm = "agsm 1, over all 6 ways (trainings: 3), each edit's mean: +11.1 ("
-    assert agsm in made and "PSNR +0.67 (+0.67 to +0.67)." in made
+    assert agsm in made and "PSNR +0.67 (+0.67 to +0.67) dB." in made
     assert "softrepa-demo 0.5, over all 6 ways (trainings: 3), each edit's mean: +0.0 (" in made
     assert "| agsm 1 | 3 | 132 | 55.6% (33.3%, 66.7%, 66.7%) | +22.2 (" in made
 
