@@ -77,7 +77,8 @@ def _over_all(rows: Mapping[Arm, Group]) -> Iterator[str]:
             fewest = min(len(one) for one, _ in pairs)
             yield (
                 f"{use['adapter']} {use.get('strength', 1.0):g}, over all {len(WAYS)} ways "
-                f"(trainings: {fewest}), each edit's mean: {points(right)}, PSNR {_change(kept)} dB."
+                f"(trainings: {fewest}), each edit's mean: {points(right)}, "
+                f"PSNR {_change(kept)} dB."
             )
             yield ""
 
