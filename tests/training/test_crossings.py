@@ -24,8 +24,9 @@ INDEXED = (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default)
 class Crossings(TorchDispatchMode):
     """Counts operations between the devices; what the host asks for is 1 everywhere.
 
-    Places that were computed nowhere came from the host: a list as an index is a tensor that is
-    made on the host and sent, which this device does without a word.
+    Numbers that were computed nowhere came from the host: a list as an index is a tensor that is
+    made on the host and sent, which this device does without a word; from PyTorch 2.15 on with
+    `lift_fresh`.
     """
 
     def __init__(self) -> None:
@@ -47,10 +48,11 @@ class Crossings(TorchDispatchMode):
         found = func(*args, **kwargs)
         made = [one for one in tree_leaves(found) if isinstance(one, torch.Tensor)]
         self._made |= {id(one): one for one in made}
-        told = func in INDEXED and any(
+        sent = func is torch.ops.aten.lift_fresh.default and away
+        sent |= func in INDEXED and any(
             id(one) not in self._made for one in args[1] if one is not None
         )
-        self.to_device += told or len({one.device.type for one in (*given, *made)}) > 1
+        self.to_device += sent or len({one.device.type for one in (*given, *made)}) > 1
         return found
 
 
