@@ -14,7 +14,7 @@ import torch
 def mutation_allowed() -> Iterator[None]:
     """Forward and backward pass in which what the graph keeps may be written into.
 
-    torch (2.7 to 2.14) knows what it keeps by identity, address and version. What was written over
+    torch (2.7 to 2.15) knows what it keeps by identity, address and version. What was written over
     is copied and may be gone, so that a new tensor comes to all three, and then that copy would be
     kept in its place: a wrong gradient, now and then. Here what was copied is not looked up again.
     """

@@ -25,16 +25,15 @@ class Judge:
 
     def __init__(self, path: Path | None = None) -> None:
         try:
-            from ....demo import world
-            from ....demo.world import judge
+            from ....demo.world import judge, scenes
         except ImportError as error:
             # A release of the pack does not bring the demo world along.
             raise ScorerError(
                 "The judge is part of the repository's demo world, which is not here: score with "
                 "another scorer, or from a checkout of the repository."
             ) from error
-        self._judge, self._mark = judge.judge, world.MARK
-        sources = [Path(module.__file__).read_bytes() for module in (judge, world)]
+        self._judge, self._mark = judge.judge, scenes.MARK
+        sources = [Path(module.__file__).read_bytes() for module in (judge, scenes)]
         self.weights_sha256 = hashlib.sha256(b"".join(sources)).hexdigest()
 
     def score(
@@ -65,9 +64,9 @@ class Judge:
 
 @functools.cache
 def _scenes() -> dict[str, Any]:
-    from ....demo import world
+    from ....demo.world import scenes
 
-    return {world.caption(scene): scene for scene in world.all_scenes()}
+    return {scenes.caption(scene): scene for scene in scenes.all_scenes()}
 
 
 KIND = Kind("judge", UNIT, Judge, comfyui=False)

@@ -13,7 +13,7 @@ from comfyui_softrepa.demo.models.base import join
 from comfyui_softrepa.evaluation.painting.recipe import TRIAL, Base, graph, read_arm
 from PIL import Image
 
-ROOT = Path(join.__file__).resolve().parents[2]
+ROOT = Path(join.__file__).resolve().parents[3]
 MODELS = ROOT / "demo" / "models"
 KEPT = MODELS / "kept" / "softrepa.safetensors"
 CHECKPOINT, ADAPTER = "demo.safetensors", "kept.safetensors"
