@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from ..evaluation.scorers.weights import register_folder as register_scorers_folder
@@ -18,6 +20,9 @@ from .guidance import GUIDANCE_NODES
 from .routes import register_routes
 from .schedule import SoftREPASchedule
 from .training import TRAINING_NODES
+
+# Where scripts that were written before the folders look for modules, as in `training`.
+__path__.append(str(Path(__file__).parent / "adapters" / "moved"))
 
 NODES: list[type[io.ComfyNode]] = [
     SoftREPALoader,

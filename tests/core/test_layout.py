@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from pathlib import Path
@@ -111,3 +112,16 @@ def test_every_import_of_the_extension_points_down() -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_can_be_looked_over(folder) -> None:
     assert not [*crowded(ROOT / folder, FOLDERS[folder], LEFT)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("injection.unet", "injection.architectures.unet", ("ContextPatch",)),
+        ("nodes.adapter_files", "nodes.adapters.adapter_files", ("path_of", "names", "files")),
+        ("nodes.save", "nodes.adapters.save", ("SoftREPASave",)),
+    ],
+)
+def test_what_scripts_import_is_where_it_was(old, new, names) -> None:
+    found, moved = (importlib.import_module(f"comfyui_softrepa.{name}") for name in (old, new))
+    assert all(getattr(found, name) is getattr(moved, name) for name in names)
