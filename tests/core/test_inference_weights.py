@@ -1,0 +1,57 @@
+"""Weights made under inference mode, as ComfyUI's nodes make them, and a backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from comfyui_softrepa.injection.inference_weights import replace_inference_tensors
+
+
+def made_under_inference_mode() -> torch.nn.Module:
+    with torch.inference_mode():
+        made = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+        made[1].weight = made[0].weight  # one tensor in two places
+        made.register_buffer("levels", torch.arange(4.0))
+    return made.requires_grad_(False)
+
+
+def moved_without(made: torch.nn.Module) -> torch.nn.Module:
+    """Another dtype stands for another device: torch puts new data into the same parameters."""
+    moved = made.to(torch.float64)
+    assert not moved[0].weight.is_inference(), "it looks as if nothing were amiss"
+    return moved
+
+
+def moved_within(made: torch.nn.Module) -> torch.nn.Module:
+    with torch.inference_mode():
+        return made.to(torch.float64)
+
+
+def gradient(made: torch.nn.Module) -> torch.Tensor:
+    given = torch.ones(2, 4, dtype=made.levels.dtype, requires_grad=True)
+    (found,) = torch.autograd.grad((made(given) * made.levels).sum(), given)
+    return found
+
+
+@pytest.mark.parametrize("moved", [lambda made: made, moved_without, moved_within])
+def test_a_backward_pass_goes_through_their_replacements(
+    moved: Callable[[torch.nn.Module], torch.nn.Module],
+):
+    made = moved(made_under_inference_mode())
+    with pytest.raises(RuntimeError, match="[Ii]nference tensors"):
+        gradient(made)
+    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    replace_inference_tensors(made)
+    assert made[1].weight is made[0].weight
+    assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
+    found, weight = gradient(made), made[0].weight
+    assert torch.equal(found, (made.levels @ weight @ weight).expand_as(found))
+
+
+def test_what_a_graph_can_keep_is_left_as_it_is():
+    made = torch.nn.Linear(4, 4).requires_grad_(False)
+    before = made.weight
+    replace_inference_tensors(made)
+    assert made.weight is before
