@@ -34,6 +34,7 @@ _FILES = {
     "vote.css": "text/css; charset=utf-8",
     "vote.js": "text/javascript; charset=utf-8",
     "pairs.js": "text/javascript; charset=utf-8",
+    "remembered.js": "text/javascript; charset=utf-8",
     "outbox.js": "text/javascript; charset=utf-8",
     "texts.js": "text/javascript; charset=utf-8",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,29 @@ def test_two_browsers_at_once_follow_the_judge(playwright, tmp_path):
         one.answer != truth(tmp_path / "trial", scenes[int(one.prompt)], one) for one in votes
     )
     assert against == sum(follower.wrong for follower in followers)
+
+
+def test_whoever_begins_before_the_trials_are_listed_gets_a_pair(chromium, address):
+    """The list does not come the first time, and comes late the second: Begin asks for it."""
+    page = open_page(chromium, "about:blank")
+    asked = []
+
+    def hold(route):
+        asked.append(route)
+        if len(asked) == 1:
+            route.abort()
+
+    page.route("**/trials", hold)
+    page.goto(address)
+    page.locator("#voter").fill("Ann")
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    for _ in range(2):  # nothing seems to happen, so it is pressed again
+        with page.expect_request("**/trials") if len(asked) == 1 else nullcontext():
+            page.locator("#start .chief").click()
+        expect(page.locator("#notice")).to_be_hidden()
+    asked[1].continue_()
+    page.locator(READY).first.wait_for()
+    assert len(asked) == 2 and page.locator("#trial option").count() == 1
 
 
 def test_undo_shows_the_pair_again(chromium, trial, address):

@@ -2,6 +2,7 @@
 
 import { Outbox, Refused, ask, newId } from './outbox.js'
 import { Pairs } from './pairs.js'
+import { remember, remembered } from './remembered.js'
 import { choose, languages, say } from './texts.js'
 
 const REST = 250 // milliseconds that a new pair takes no vote: a double tap is one vote
@@ -16,12 +17,13 @@ const outbox = new Outbox({
   onTrouble: (waiting) => notice(waiting ? 'waiting' : null),
   onRefused: (error) => refused(error)
 })
-let language = choose([stored('language'), ...navigator.languages])
+let language = choose([remembered('language'), ...navigator.languages])
 let trial, voter, seen // seen: the ballot on the screen, or null
 let state = { answered: 0, goal: 0, last: null, ballots: [] }
 let open = false // whether the pair on the screen takes a vote
 let beyond = false // the voter goes on after the goal
 let undoing = false
+let listed = null // promise of the list of trials
 const broken = new Set() // ballots whose pictures cannot be had
 
 /* Words */
@@ -51,39 +53,53 @@ async function begin() {
   for (const [code, name] of Object.entries(languages)) {
     $('language').add(new Option(name, code, false, code === language))
   }
-  $('voter').value = stored('voter') ?? ''
+  $('voter').value = remembered('voter') ?? ''
   show('start')
   $('voter').focus()
-  try {
-    const trials = await ask('trials')
+  await list().catch(unanswered)
+}
+
+/** Fills the list of trials; asked for again only where it did not come, or was empty. */
+function list() {
+  listed ??= ask('trials').then((trials) => {
     for (const { id, name } of trials) $('trial').add(new Option(name, id))
     $('trial-row').hidden = trials.length < 2
-    if (!trials.length) notice('empty')
-  } catch (error) {
-    notice('waiting', error instanceof Refused ? error.message : undefined)
-  }
+    if (trials.length) return
+    listed = null
+    notice('empty')
+  }).catch((error) => {
+    listed = null
+    throw error
+  })
+  return listed
+}
+
+function unanswered(error) {
+  notice('waiting', error instanceof Refused ? error.message : undefined)
 }
 
 $('language').addEventListener('change', () => {
   language = $('language').value
-  store('language', language)
+  remember('language', language)
   translate()
 })
 
 document.querySelector('#start form').addEventListener('submit', async (event) => {
   event.preventDefault()
   notice(null)
-  trial = $('trial').value
   try {
+    await list() // whoever is quick is here before it
+    trial = $('trial').value
+    if (!trial) return notice('empty')
     await outbox.send() // what an earlier visit could not send
     const answer = await ask('start', { trial, voter: $('voter').value })
     voter = answer.voter
-    store('voter', voter)
+    remember('voter', voter)
     beyond = answer.answered >= answer.goal
     if (answer.ballots.length || answer.answered) take(answer)
     else notice('empty')
   } catch (error) {
-    notice('waiting', error instanceof Refused ? error.message : undefined)
+    unanswered(error)
   }
 })
 
@@ -229,22 +245,6 @@ addEventListener('keydown', (event) => {
 
 function show(id) {
   for (const one of document.querySelectorAll('main')) one.hidden = one.id !== id
-}
-
-function stored(key) {
-  try {
-    return localStorage.getItem(`softrepa.${key}`)
-  } catch {
-    return null
-  }
-}
-
-function store(key, value) {
-  try {
-    localStorage.setItem(`softrepa.${key}`, value)
-  } catch {
-    // Private windows may have no storage; it is asked again then.
-  }
 }
 
 begin()
