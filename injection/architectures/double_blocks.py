@@ -72,4 +72,4 @@ class DoubleBlocks:
         blocks: Mapping[str, BlockTokens],
     ) -> None:
         sequence = self.sequence(model.diffusion_model)
-        mmdit.add_patches(options, model, adapter, tokens, blocks, sequence)
+        mmdit.add_patches(options, model, adapter, tokens, blocks, sequence, self.WRITES)

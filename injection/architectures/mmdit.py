@@ -61,8 +61,10 @@ def add_patches(
     tokens: Tensor,
     blocks: Mapping[str, BlockTokens],
     sequence: JointSequence | None = None,
+    writes: bool = WRITES,
 ) -> None:
-    """sequence: what grows with the text, where that is more than the text itself."""
+    """sequence: what grows with the text, where that is more than the text itself. writes: the
+    WRITES of the architecture that the blocks are of."""
     replacements = dict(options.get("patches_replace", {}))
     joint_blocks = dict(replacements.get("dit", {}))
     for name, block in blocks.items():
@@ -74,6 +76,7 @@ def add_patches(
             previous=joint_blocks.get(slot),
             sequence=sequence,
             in_attention=block.in_attention,
+            writes=writes,
         )
     replacements["dit"] = joint_blocks
     options["patches_replace"] = replacements

@@ -21,6 +21,7 @@ class JointBlockPatch:
 
     tokens: (N or 1, K, W) float32, one row a sample, cast to the text's dtype here. in_attention:
     the strength is their weight in the block's attention; a blend only where that does not take it.
+    writes: whether the block may write into what it is given, see `Architecture`.
     """
 
     tokens: Tensor
@@ -29,6 +30,7 @@ class JointBlockPatch:
     previous: Callable[..., dict[str, Any]] | None
     sequence: JointSequence | None = None
     in_attention: bool = False
+    writes: bool = True
 
     def __call__(
         self, args: dict[str, Any], extra: dict[str, Any], **others: Any
@@ -51,8 +53,8 @@ class JointBlockPatch:
         weighed = self.in_attention and not is_full(self.strength)
         options = self._options(options, text, args["img"], weighed, append)
         longer["transformer_options"] = options
-        if not is_full(self.strength):
-            longer["img"] = args["img"].clone()  # some blocks write into it, and it is used twice
+        if not is_full(self.strength) and (self.writes or self.previous is not None):
+            longer["img"] = args["img"].clone()  # it is used twice
         with_tokens = run(longer)
         with_tokens = {**with_tokens, "txt": self._strip(with_tokens.get("txt"), append)}
         if is_full(self.strength) or (weighed and was_weighed(options)):
