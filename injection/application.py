@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..softrepa.adapter import Adapter
 from ..softrepa.schedule import read_table
+from .blocks.rows import of_branches
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,10 @@ class BlockTokens:
     """Where one block of the model finds its tokens, and how strongly they act.
 
     row: index into the adapter's L. strength: 1 for the trained effect, never the number 0 (such a
-    block is left out); in a call a tensor of no dimensions where it follows a curve. curve: index
-    of the curve that multiplies it, in the Application's table. in_attention: the strength is how
-    often a token counts in the block's attention, not a blend of the block with and without them.
+    block is left out); in a call a tensor of no dimensions where it follows a curve, or (N,) where
+    negative prompts have a share of it only. curve: index of the curve that multiplies it, in the
+    Application's table. in_attention: the strength is how often a token counts in the block's
+    attention, not a blend of the block with and without them.
     """
 
     row: int
@@ -39,6 +41,7 @@ class Application:
     start_percent, end_percent: share of the sampling schedule, 0 ... 1, as everywhere in ComfyUI.
     bank: 0 for psi+, 1 for psi-; or a (B,) tensor of them, one a sample (training).
     curves: the table (`softrepa.schedule.table`) of the curves that blocks follow, if any does.
+    negative_share: of the strength, for the samples of negative prompts.
     """
 
     adapter: Adapter
@@ -47,6 +50,7 @@ class Application:
     end_percent: float = 1.0
     bank: int | Tensor = 0
     curves: Tensor | None = None
+    negative_share: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
@@ -68,19 +72,30 @@ class Application:
         """What to add to this call of the model: itself. A conditioning's stand-in fits one."""
         return self
 
-    def blocks_at(self, sigma: Tensor, model_sampling: Any) -> Mapping[str, BlockTokens]:
+    def blocks_at(
+        self, sigma: Tensor, model_sampling: Any, cond_or_uncond: Sequence[int] = ()
+    ) -> Mapping[str, BlockTokens]:
         """The blocks with the strengths they have at this sigma, where the tensors lie as well.
 
         A curve is read as a tensor: a compiled model meets the same code at every step.
+        cond_or_uncond: 1 for each chunk of samples that is of a negative prompt, else 0.
         """
-        if self.curves is None:
-            return self.blocks
-        factors = read_table(self.curves, sigma, model_sampling.sigmas.to(sigma))
+        blocks = self.blocks
+        if self.curves is not None:
+            factors = read_table(self.curves, sigma, model_sampling.sigmas.to(sigma))
+            blocks = {
+                name: block
+                if block.curve is None
+                else replace(block, strength=block.strength * factors[block.curve], curve=None)
+                for name, block in blocks.items()
+            }
+        if self.negative_share == 1.0:
+            return blocks
+        share = of_branches(sigma, cond_or_uncond, self.negative_share)
+        if not isinstance(share, Tensor) and share == 0.0:
+            return {}
         return {
-            name: block
-            if block.curve is None
-            else replace(block, strength=block.strength * factors[block.curve], curve=None)
-            for name, block in self.blocks.items()
+            name: replace(block, strength=block.strength * share) for name, block in blocks.items()
         }
 
     def scaled(self, factor: float) -> Application:

@@ -38,19 +38,21 @@ def make_application(
     bank: int | torch.Tensor = 0,
     schedule: Schedule | None = None,
     strength_as: str = STRENGTH_AS[0],
+    negative_share: float = 1.0,
 ) -> Application:
     """An Application of this adapter to a `comfy.model_base.BaseModel`.
 
-    schedule: multiplies the strength over time and blocks. strength_as: one of STRENGTH_AS. Raises
-    AdapterError where architecture, width or depth differ, or `layers` names what is not there;
-    both model and adapter are then named. Also for a weight in attention below 0.
+    schedule: multiplies the strength over time and blocks. strength_as: one of STRENGTH_AS.
+    negative_share: of the strength, on negative prompts. Raises AdapterError where architecture,
+    width or depth differ, or `layers` names what is not there; both model and adapter are then
+    named. Also for a weight in attention below 0.
     """
     architecture = architecture_of(model)
     check_fit(architecture, model, adapter)
     blocks = _block_tokens(architecture.blocks(model), adapter, strength, layers)
     blocks, curves = _follow(blocks, schedule)
     if in_attention(strength_as):
-        check_weights(blocks, curves)
+        check_weights(blocks, curves, negative_share)
         blocks = {name: replace(block, in_attention=True) for name, block in blocks.items()}
     return Application(
         adapter=adapter,
@@ -59,6 +61,7 @@ def make_application(
         end_percent=end_percent,
         bank=bank,
         curves=curves,
+        negative_share=negative_share,
     )
 
 
@@ -83,7 +86,9 @@ def in_attention(strength_as: str) -> bool:
     return strength_as == "attention"
 
 
-def check_weights(blocks: Mapping[str, BlockTokens], curves: torch.Tensor | None) -> None:
+def check_weights(
+    blocks: Mapping[str, BlockTokens], curves: torch.Tensor | None, negative_share: float = 1.0
+) -> None:
     """Raises AdapterError where a block's strength is below 0 at any time."""
     least = [
         block.strength
@@ -91,7 +96,7 @@ def check_weights(blocks: Mapping[str, BlockTokens], curves: torch.Tensor | None
         else float((curves[block.curve] * block.strength).min())
         for block in blocks.values()
     ]
-    if min(least, default=0.0) < 0.0:
+    if min(least, default=0.0) < 0.0 or negative_share < 0.0:
         raise AdapterError(NEGATIVE_WEIGHT)
 
 

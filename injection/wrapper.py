@@ -55,7 +55,8 @@ def _add(
         architecture.embedder(adapter, model, _compute_dtype(model)),
         architecture.bucket,
     )
-    blocks = application.blocks_at(sigma, model.model_sampling)
+    chunks = options.get("cond_or_uncond") or ()
+    blocks = application.blocks_at(sigma, model.model_sampling, chunks)
     architecture.add_patches(options, model, adapter, tokens, blocks)
 
 

@@ -1,4 +1,4 @@
-"""SoftREPAApply: an adapter on a model, in both guidance branches."""
+"""SoftREPAApply: an adapter on a model, in both branches of guidance."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ class SoftREPAApply(io.ComfyNode):
                 *settings(),
                 schedule_input(),
                 strength_as_input(),
+                io.Float.Input(
+                    "negative_share",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How strong it is on the negative prompt, as a share of strength: 1 is "
+                    "the same on both, 0 not at all. Guidance leads away from the negative prompt, "
+                    "so a little less there leads further towards what the adapter has learned. "
+                    "Try 0.6 with strength 0.8.",
+                ),
             ],
             outputs=[io.Model.Output(tooltip="The model with the adapter on it.")],
         )
@@ -41,6 +53,7 @@ class SoftREPAApply(io.ComfyNode):
         layers: str,
         schedule: Schedule | None = None,
         strength_as: str = injection.STRENGTH_AS[0],
+        negative_share: float = 1.0,
     ) -> io.NodeOutput:
         application = injection.make_application(
             model.model,
@@ -51,6 +64,7 @@ class SoftREPAApply(io.ComfyNode):
             layers,
             schedule=schedule,
             strength_as=strength_as,
+            negative_share=negative_share,
         )
         return io.NodeOutput(injection.apply(model, application))
 

@@ -29,7 +29,7 @@ from ...softrepa.tokens import bucket_of_sigma
 from ..application import BlockTokens
 from ..blocks.attention_weight import WEIGHTS, LostKeys, WeighedKeys, weigh, with_more
 from ..blocks.hooks import Arguments, add_hooks
-from ..blocks.rows import follow_rows
+from ..blocks.rows import follow_rows, strength_of_rows
 from ..blocks.strength import is_full
 
 NAME = "anima"
@@ -129,12 +129,15 @@ class ContextPatch:
         at, count, length = self._places(context), self.tokens.shape[1], context.shape[1]
         longer = self._put(context, picture.shape[0], options, at)
         weighed = self.in_attention and not is_full(self.strength)
+        strength = strength_of_rows(
+            self.strength, picture.shape[0], len(context), options.get("cond_or_uncond") or ()
+        )
         if at is None:
-            options = with_more(options, WeighedKeys(length, count, self.strength), length, weighed)
+            options = with_more(options, WeighedKeys(length, count, strength), length, weighed)
         elif weighed:
-            rest = 1.0 - self.strength
+            rest = 1.0 - strength
             rest = rest.clamp_min(0.0) if isinstance(rest, Tensor) else max(rest, 0.0)
-            keys = (WeighedKeys(at[:, 0], count, self.strength),)
+            keys = (WeighedKeys(at[:, 0], count, strength),)
             options = weigh(options, keys, length, (LostKeys(count, rest),))
         return (picture, longer, *others), {**kwargs, "transformer_options": options}
 

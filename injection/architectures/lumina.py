@@ -22,7 +22,7 @@ from ..application import BlockTokens
 from ..blocks.attention_weight import WeighedKeys, with_more
 from ..blocks.hooks import Arguments, add_hooks
 from ..blocks.joint_sequence import grow_mask
-from ..blocks.rows import follow_rows
+from ..blocks.rows import follow_rows, strength_of_rows
 from ..blocks.strength import is_full
 
 NAME = "lumina"
@@ -97,7 +97,8 @@ class LayerPatch:
         options = kwargs.get("transformer_options") or {}
         chunks = options.get("cond_or_uncond") or ()
         weighed = self.in_attention and not is_full(self.strength)
-        options = with_more(options, WeighedKeys(whole, count, self.strength), whole, weighed)
+        strength = strength_of_rows(self.strength, samples, samples, chunks)
+        options = with_more(options, WeighedKeys(whole, count, strength), whole, weighed)
         kwargs = {**kwargs, "transformer_options": options}
         tokens = follow_rows(self.tokens, samples, samples, chunks).to(sequence)
         rows = self.rotations.to(rotations).expand(rotations.shape[0], *[-1] * 5)

@@ -15,7 +15,7 @@ from ...softrepa.adapter import Adapter
 from ...softrepa.tokens import bucket as bucket  # the network is given t in 0 ... 999
 from ..application import BlockTokens
 from ..blocks.attention_blend import SPANS, AttentionBlend, Span
-from ..blocks.rows import follow_rows
+from ..blocks.rows import follow_rows, strength_of_rows
 from ..blocks.strength import is_full
 
 NAME = "unet"
@@ -131,7 +131,9 @@ class ContextPatch:
         value = with_tokens if value is context or value is None else insert(value)
         # `extra` lives for one block's call only: it tells AttentionBlend what stands where. The
         # latest insertion is the first in the context.
-        span = Span(tokens.shape[1], block.strength, block.in_attention)
+        rows = query.shape[0]
+        strength = strength_of_rows(block.strength, rows, rows, chunks)
+        span = Span(tokens.shape[1], strength, block.in_attention)
         extra[SPANS] = (span, *extra.get(SPANS, ()))
         return query, with_tokens, value
 

@@ -33,7 +33,7 @@ class WeighedKeys:
     """Keys start ... start + count of an attention, and how often each of them counts.
 
     start: a number, or (B,) of them, one a sample. weight: a number from 0 on, or a tensor of no
-    dimensions.
+    dimensions or (B,).
     """
 
     start: int | Tensor
@@ -45,7 +45,7 @@ class WeighedKeys:
 class LostKeys:
     """So many rows of zeros that tokens took the place of, and how often each counts all the same.
 
-    weight: a number from 0 on, or a tensor of no dimensions.
+    weight: a number from 0 on, or a tensor of no dimensions or (B,).
     """
 
     count: int
@@ -75,8 +75,13 @@ class AttentionWeights:
         differ: regional packs compute more rows, of other texts."""
         if self.cross and query.shape[-2] == key.shape[-2]:
             return False
-        starts = [keys.start for keys in self.keys if isinstance(keys.start, Tensor)]
-        rows = all(len(start) == key.shape[0] for start in starts)
+        by_sample = [keys.start for keys in self.keys if isinstance(keys.start, Tensor)]
+        by_sample += [
+            each.weight
+            for each in (*self.keys, *self.lost)
+            if isinstance(each.weight, Tensor) and each.weight.dim()
+        ]
+        rows = all(len(each) == key.shape[0] for each in by_sample)
         return rows and key.shape[-2] == self.length
 
     def bias(self, query: Tensor) -> Tensor:
@@ -88,17 +93,20 @@ class AttentionWeights:
             if isinstance(keys.start, Tensor):
                 behind = torch.arange(self.length, device=row.device) - keys.start.unsqueeze(1)
                 row = torch.where((behind >= 0) & (behind < keys.count), added, row)
-            else:
-                row[:, keys.start : keys.start + keys.count] = added
+                continue
+            if isinstance(added, Tensor) and len(added) > len(row):
+                row = row.repeat(len(added), 1)
+            row[:, keys.start : keys.start + keys.count] = added
         for keys in self.lost:
             added = row.new_zeros(row.shape[0], keys.count) + _logarithm(keys.weight)
-            row = torch.cat((row, added), dim=1)
+            row = torch.cat((row.expand(len(added), -1), added), dim=1)
         return row.to(query.dtype)[:, None, None]
 
 
 def _logarithm(weight: float | Tensor) -> float | Tensor:
+    """A number, or (1 or B, 1)."""
     if isinstance(weight, Tensor):
-        return weight.float().clamp_min(0.0).log().clamp_min(_NOTHING)
+        return weight.float().clamp_min(0.0).log().clamp_min(_NOTHING).view(-1, 1)
     return math.log(weight) if weight > 0.0 else _NOTHING
 
 

@@ -11,6 +11,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from .attention_weight import was_weighed
+from .rows import strength_of_rows
 from .strength import between, is_full
 
 KEY = "softrepa"
@@ -138,4 +139,6 @@ def _with_tokens(
         blended = replace(last, in_attention=False)  # this attention takes no weights
         return _with_tokens(run, (*others, blended), args, kwargs)
     plain = _with_tokens(run, tuple(others), args, kwargs)
-    return between(plain, with_tokens, last.strength)
+    chunks = longer[1].get("transformer_options", {}).get("cond_or_uncond") or ()
+    strength = strength_of_rows(last.strength, plain.shape[0], plain.shape[0], chunks)
+    return between(plain, with_tokens, strength)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .attention_weight import WeighedKeys, was_weighed, with_more
 from .joint_sequence import JointSequence
-from .rows import follow_rows
+from .rows import follow_rows, strength_of_rows
 from .strength import between, is_full
 
 
@@ -38,12 +38,8 @@ class JointBlockPatch:
         run = self._previous(extra, others)
         text = args["txt"]
         options = args.get("transformer_options") or {}
-        tokens = follow_rows(
-            self.tokens,
-            args["img"].shape[0],
-            text.shape[0],
-            options.get("cond_or_uncond") or (),
-        ).to(text)
+        chunks, rows = options.get("cond_or_uncond") or (), args["img"].shape[0]
+        tokens = follow_rows(self.tokens, rows, text.shape[0], chunks).to(text)
         # NAG cuts what a shorter text has in front: tokens at position 0 may stand at its end.
         append = self.append or "pe_negative" in args
         beside = (text, tokens) if append else (tokens, text)
@@ -60,9 +56,11 @@ class JointBlockPatch:
         if is_full(self.strength) or (weighed and was_weighed(options)):
             return with_tokens
         plain = run(args)
-        blended = {**with_tokens, "img": between(plain["img"], with_tokens["img"], self.strength)}
-        if plain.get("txt") is not None:
-            blended["txt"] = between(plain["txt"], with_tokens["txt"], self.strength)
+        blended = dict(with_tokens)
+        for stream in ("img", "txt"):
+            if (alone := plain.get(stream)) is not None:
+                strength = strength_of_rows(self.strength, rows, alone.shape[0], chunks)
+                blended[stream] = between(alone, with_tokens[stream], strength)
         return blended
 
     def _options(
@@ -77,7 +75,10 @@ class JointBlockPatch:
         count = self.tokens.shape[1]
         sequence = self.sequence or JointSequence()
         at, keys = sequence.place(text.shape[1], image.shape[1], append)
-        return with_more(options, WeighedKeys(at, count, self.strength), keys, weighed)
+        strength = strength_of_rows(
+            self.strength, image.shape[0], text.shape[0], options.get("cond_or_uncond") or ()
+        )
+        return with_more(options, WeighedKeys(at, count, strength), keys, weighed)
 
     def _previous(
         self, extra: dict[str, Any], others: dict[str, Any]

@@ -1,4 +1,5 @@
-"""Which sample's tokens each row of text gets, where other packs give more rows than samples.
+"""Which sample's tokens and strength each row of text gets, where other packs give more rows than
+samples.
 
 A call of the model has one chunk of samples for each entry of `cond_or_uncond` (0 for a positive
 prompt, 1 for a negative one), all of one length. Packs that add rows do it in two ways:
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from torch import Tensor, cat
+from torch import Tensor, cat, float32
 
 _COND, _UNCOND = 0, 1
 
@@ -26,6 +27,29 @@ def follow_rows(tokens: Tensor, queries: int, rows: int, cond_or_uncond: Sequenc
     if tokens.shape[0] == 1:
         return tokens.expand(rows, -1, -1)
     return _with_appended(_with_regions(tokens, queries, cond_or_uncond), rows)
+
+
+def strength_of_rows(
+    strength: float | Tensor, queries: int, rows: int, cond_or_uncond: Sequence[int]
+) -> float | Tensor:
+    """The strength of each row, (rows,), where it is another in each sample of the call, (N,); else
+    as it is. The rest as in `follow_rows`."""
+    if not isinstance(strength, Tensor) or not strength.dim():
+        return strength
+    return follow_rows(strength[:, None, None], queries, rows, cond_or_uncond).flatten()
+
+
+def of_branches(sigma: Tensor, cond_or_uncond: Sequence[int], negative: float) -> float | Tensor:
+    """`negative` for the samples of negative prompts, 1 for all others: a number where all samples
+    are of one kind, else (N,). sigma: (N,). Nothing is copied to the device."""
+    kinds = set(cond_or_uncond)
+    if _UNCOND not in kinds or sigma.shape[0] % len(cond_or_uncond):
+        return 1.0
+    if kinds == {_UNCOND}:
+        return negative
+    length = sigma.shape[0] // len(cond_or_uncond)
+    factors = (negative if kind == _UNCOND else 1.0 for kind in cond_or_uncond)
+    return cat([sigma.new_full((length,), factor, dtype=float32) for factor in factors])
 
 
 def _with_regions(tokens: Tensor, queries: int, cond_or_uncond: Sequence[int]) -> Tensor:

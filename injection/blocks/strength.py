@@ -1,4 +1,4 @@
-"""A block's strength: a number, or a tensor where it follows a curve."""
+"""A block's strength: a number, or a tensor where it follows a curve or differs by sample."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ def is_full(strength: float | Tensor) -> bool:
 def between(plain: Tensor, with_tokens: Tensor, strength: float | Tensor) -> Tensor:
     """plain + strength * (with tokens - plain).
 
-    strength: a number, or a tensor of no dimensions. A tensor of 0 or 1 gives the bits of either.
+    plain, with_tokens: (B, ...). strength: a number, or a tensor of no dimensions or (B,). A tensor
+    of 0 or 1 gives the bits of either.
     """
     if isinstance(strength, Tensor):
+        if strength.dim():
+            strength = strength.view(-1, *(1,) * (plain.dim() - 1))
         return torch.lerp(plain, with_tokens, strength.to(plain))
     return plain + strength * (with_tokens - plain)

@@ -24,10 +24,10 @@ SOFTREPA_TYPES: dict[str, NodeType] = {
     ),
     "SoftREPAApply": NodeType(
         sockets={"model": "MODEL", "adapter": "SOFTREPA", "schedule": "SOFTREPA_SCHEDULE"},
-        widgets={**_APPLY, **_STRENGTH_AS},
+        widgets={**_APPLY, **_STRENGTH_AS, "negative_share": ("FLOAT", 1.0)},
         outputs={"MODEL": "MODEL"},
-        size=(340, 454),
-        tall=470,
+        size=(340, 478),
+        tall=494,
         optional=frozenset({"schedule"}),
         pack=PACK,
     ),
