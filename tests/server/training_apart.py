@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from comfyui_softrepa.host.pack import flags
 from comfyui_softrepa.host.server import Server
 from comfyui_softrepa.tests import checkpoints
 from comfyui_softrepa.tests.graphs import apart, of_dataset, text_to_image, training
@@ -91,10 +92,13 @@ def tokens(path: Path) -> Tokens:
 
 
 def check_equal(ours: Tokens, theirs: Tokens) -> None:
+    """The same bits on a CPU. On a card sums are in no order: one command run twice differs too."""
     assert ours.keys() == theirs.keys()
     apart = {
         key: float((ours[key] - theirs[key]).norm() / theirs[key].norm())
         for key in ours
         if not torch.equal(ours[key], theirs[key])
     }
-    assert apart == {}
+    if "--cpu" in flags():
+        assert apart == {}
+    assert all(error < 1e-4 for error in apart.values()), apart
