@@ -12,6 +12,7 @@ from torch import Tensor
 from ..softrepa.tokens import soft_tokens
 from .application import Application
 from .architectures import architecture_of
+from .blocks.attention_weight import MADE
 
 PATCHES = "softrepa"
 """The name of our slot in `transformer_options["patches"]` and among the wrappers."""
@@ -33,7 +34,7 @@ def apply_model(
     if applications:
         # Taken out of the copy, so that a second wrapper of ours (one from the model, one from a
         # conditioning) finds nothing left to do.
-        options = {**options, "patches": {**options["patches"], PATCHES: []}}
+        options = {**options, "patches": {**options["patches"], PATCHES: []}, MADE: {}}
         for application in applications:
             model = executor.class_obj
             _add(options, application.on(model, options), model, sigma)

@@ -22,6 +22,9 @@ OVERRIDE = "optimized_attention_override"
 WEIGHTS = "softrepa_attention_weights"
 """Ours, in the options of one block's call: the AttentionWeights."""
 
+MADE = "softrepa_masks"
+"""Ours, in the options of one call of the model: the masks that its blocks have made so far."""
+
 _WITHOUT_MASKS = {"attention_sage", "attention3_sage", "attention_flash"}
 """Attentions of ComfyUI that drop a mask, or refuse it with a warning at every call."""
 _NOTHING = -1e4
@@ -83,6 +86,19 @@ class AttentionWeights:
         ]
         rows = all(len(each) == key.shape[0] for each in by_sample)
         return rows and key.shape[-2] == self.length
+
+    def once(self, query: Tensor, made: dict[Any, Tensor] | None) -> Tensor:
+        """`bias`, or the one that an earlier block of the same call has made of equal numbers."""
+        keys, lost = (
+            tuple(tuple(vars(each).values()) for each in some) for some in (self.keys, self.lost)
+        )
+        numbers = [number for each in (*keys, *lost) for number in each]
+        if made is None or any(isinstance(number, Tensor) for number in numbers):
+            return self.bias(query)
+        name = (keys, lost, self.length, query.dtype, query.device)
+        if name not in made:
+            made[name] = self.bias(query)
+        return made[name]
 
     def bias(self, query: Tensor) -> Tensor:
         """(1 or B, 1, 1, length + those that are lost), what is added to the scores, in the
@@ -184,7 +200,9 @@ def weighed_attention(
         if more:
             key, value = (torch.nn.functional.pad(each, (0, 0, 0, more)) for each in (key, value))
             mask = None if mask is None else _seen(mask, more)
-        mask = _added(mask, weights.bias(query))
+        # A compiled graph keeps no such dictionary.
+        made = None if torch.compiler.is_compiling() else named["transformer_options"].get(MADE)
+        mask = _added(mask, weights.once(query, made))
         if getattr(attention, "__name__", "") in _WITHOUT_MASKS:
             attention = comfy_attention.attention_pytorch
     if weights.previous is not None:

@@ -13,7 +13,12 @@ import torch
 from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules.mmdit import JointBlock
 from comfyui_softrepa.injection.architectures import anima
-from comfyui_softrepa.injection.blocks.attention_weight import WeighedKeys, was_weighed, weigh
+from comfyui_softrepa.injection.blocks.attention_weight import (
+    AttentionWeights,
+    WeighedKeys,
+    was_weighed,
+    weigh,
+)
 from comfyui_softrepa.injection.blocks.joint_block import JointBlockPatch
 from comfyui_softrepa.nodes.apply import SoftREPAApply
 from comfyui_softrepa.nodes.schedule import SoftREPASchedule
@@ -200,6 +205,25 @@ def _attentions(golden, patcher):
     found = golden.predict(counted, 1)
     assert relative_error(found, golden.predict(patcher, 1)) < 1e-6
     return len(calls)
+
+
+def test_blocks_of_one_call_share_their_mask(golden, monkeypatch):
+    """As long as it is of equal numbers; the next call makes one anew."""
+    made, bias = [], AttentionWeights.bias
+
+    def counted(weights, query):
+        made.append(weights)
+        return bias(weights, query)
+
+    monkeypatch.setattr(AttentionWeights, "bias", counted)
+    blocks = ("0:0.5,1:0.25", 2) if golden.arch == "sd3" else ("input", 1)
+    for layers, masks in (("", 1), blocks):
+        patched = apply(golden, adapter_for(golden), 0.5, layers=layers)
+        for _ in range(2):
+            made.clear()
+            golden.predict(patched, 0)
+            assert len(made) == masks
+            assert len({weights.keys for weights in made}) == len(made)
 
 
 def test_attention_of_the_picture_to_itself_is_left_alone():
