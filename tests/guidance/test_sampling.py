@@ -223,6 +223,25 @@ def test_with_an_adapter_on_the_model_or_on_the_prompt(patcher, clip, strength, 
     assert torch.equal(*found)
 
 
+@pytest.mark.parametrize("strength_as", ["blend", "attention"])
+def test_with_another_strength_on_the_negative_prompt(patcher, clip, strength_as):
+    """The prompt is led by its own attention, in which the adapter has its whole strength."""
+    adapter = adapters.random_adapter("unet", 768, 1, tokens=3, scale=1.0)
+    (on_model,) = SoftREPAApply.execute(
+        patcher, adapter, 0.8, 0.0, 1.0, "", strength_as=strength_as, negative_share=0.5
+    ).args
+    on_prompts = {
+        name: SoftREPAApplyConditioning.execute(
+            clip.prompt(text), adapter, strength, 0.0, 1.0, "", "positive", strength_as=strength_as
+        ).args[0]
+        for name, text, strength in (("positive", small.PROMPT, 0.8), ("negative", "blurred", 0.4))
+    }
+    found = small.sample(led(on_model, clip, step_size=5.0), clip, steps=STEPS)
+    expected = small.sample(led(patcher, clip, step_size=5.0), clip, steps=STEPS, **on_prompts)
+    assert relative_error(found, expected) < 1e-4
+    assert relative_error(found, small.sample(on_model, clip, steps=STEPS)) > 1e-4
+
+
 STEPS = 2
 """Enough where it is asked whether both act: the first is led."""
 BESIDE = [partner for partner in partners.PARTNERS if "sd15" in partner.archs]
