@@ -58,12 +58,13 @@ def apply(golden, adapter, strength=1.0, on=None, layers="", schedule=None, how=
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("given", ["no mask", "bool", "2-D", "3-D", "4-D"])
 @pytest.mark.parametrize("split", [True, False], ids=["heads apart", "heads together"])
-def test_the_formula_in_float64(backend, given, split):
+@pytest.mark.parametrize("second", [0.5, 0.2], ids=["alike", "by sample"])
+def test_the_formula_in_float64(backend, given, split, second):
     """softmax over keys of weight · exp(score), whatever mask is there already."""
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(2, 3, rows, 8, generator=generator) for rows in (600, 50, 50))
-    weights = torch.ones(50, dtype=torch.float64)
-    weights[2:6], weights[10:13] = 0.5, 3.0
+    weights = torch.ones(2, 1, 1, 50, dtype=torch.float64)
+    weights[0, ..., 2:6], weights[1, ..., 2:6], weights[..., 10:13] = 0.5, second, 3.0
     shape = {"bool": (1, 1, 600, 50), "2-D": (600, 50), "3-D": (2, 600, 50), "4-D": (2, 3, 600, 50)}
     mask, extra = None, torch.zeros((), dtype=torch.float64)
     if given != "no mask":
@@ -76,7 +77,8 @@ def test_the_formula_in_float64(backend, given, split):
     shares = weights * scores.exp()
     expected = shares / shares.sum(-1, keepdim=True) @ value.double()
 
-    keys = (WeighedKeys(2, 4, torch.tensor(0.5)), WeighedKeys(10, 3, 3.0))
+    first = torch.tensor(0.5) if second == 0.5 else torch.tensor([0.5, second])
+    keys = (WeighedKeys(2, 4, first), WeighedKeys(10, 3, 3.0))
     options = weigh({}, keys, 50)
     tensors = (query, key, value)
     if not split:
