@@ -36,7 +36,7 @@ class SoftREPAApply(io.ComfyNode):
                     tooltip="How strong it is on the negative prompt, as a share of strength: 1 is "
                     "the same on both, 0 not at all. Guidance leads away from the negative prompt, "
                     "so a little less there leads further towards what the adapter has learned. "
-                    "Try 0.6 with strength 0.8.",
+                    "Try 0.6 with strength 0.8, or 0.5 with 1.",
                 ),
             ],
             outputs=[io.Model.Output(tooltip="The model with the adapter on it.")],

@@ -142,17 +142,22 @@ Found = dict[tuple[str, str, int], dict[float, dict[int, tuple[NDArray[Any], NDA
 """By objective, curve and steps, by strength: verdicts."""
 
 
+def told(flags: Mapping[str, Any]) -> str:
+    """A training's name."""
+    return json.dumps(flags, sort_keys=True)
+
+
 def found(seeds: Sequence[int]) -> Found:
     """The findings of these seeds."""
     names = {
-        json.dumps(flags_of(objective, curve, seed), sort_keys=True): (objective, curve)
+        told(flags_of(objective, curve, seed)): (objective, curve)
         for objective in OBJECTIVES_TRIED
         for curve in CURVES
         for seed in seeds
     }
     made: Found = {}
     for entry in grid.read(RESULTS):
-        name = names.get(json.dumps(entry["flags"], sort_keys=True))
+        name = names.get(told(entry["flags"]))
         if name is not None:
             both = page.numbers(entry["after"]), page.numbers(entry["before"])
             by_strength = made.setdefault((*name, entry["steps"]), {})
@@ -238,13 +243,14 @@ def confirmation() -> str:
                 f"{strength:g}",
                 ", ".join(f"{share:.1f}" for share in shares),
                 page.points(np.mean([after - base for after, base in seeds.values()], axis=0)),
-                *(_over(seeds, before.get(other, {})) for other in (1.0, strength)),
+                *(over(seeds, before.get(other, {})) for other in (1.0, strength)),
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
-def _over(seeds: Verdicts, others: Verdicts) -> str:
+def over(seeds: Verdicts, others: Verdicts) -> str:
+    """The gain over others with the same seeds; nothing where they are the same, or share none."""
     shared = [] if seeds is others else sorted(seeds.keys() & others.keys())
     if not shared:
         return ""

@@ -19,7 +19,7 @@ from ..evaluation.evaluate import verdicts
 from ..evaluation.table import gain
 from ..world.judge import ATTRIBUTES, Verdict
 from . import page
-from .short.forward import Short
+from .short.forward import Short, apart, used
 from .short.sd3 import Model
 from .short.training import Pairs, settings, train
 
@@ -182,10 +182,20 @@ def painted(
     adapter: Adapter | None = None,
     strength: float = 1.0,
     strength_as: str = "blend",
+    negative_strength: float | None = None,
 ) -> list[Verdict]:
+    """negative_strength: on the empty prompt, where it is not the same there."""
     prompts = [world.caption(scene) for scene in scenes]
+    sampler = None
+    if negative_strength is not None:
+        sampler = partial(apart, used(adapter, negative_strength, strength_as))
     pictures = model.paint(
-        prompts, range(len(scenes)), adapter, strength=strength, strength_as=strength_as
+        prompts,
+        range(len(scenes)),
+        adapter,
+        strength=strength,
+        strength_as=strength_as,
+        sampler=sampler,
     )
     return verdicts(list(pictures), scenes)
 
@@ -213,7 +223,8 @@ def _append(file: Path, entry: dict[str, Any]) -> None:
 
 def use(entry: Mapping[str, Any]) -> dict[str, Any]:
     """How a finding's adapter is used: the Apply node's inputs."""
-    return {name: entry[name] for name in ("strength", "strength_as") if name in entry}
+    names = ("strength", "strength_as", "negative_strength")
+    return {name: entry[name] for name in names if name in entry}
 
 
 def key(entry: Mapping[str, Any]) -> str:

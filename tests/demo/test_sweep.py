@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.evaluation import evaluate
 from comfyui_softrepa.demo.rivals.longer import length
 from comfyui_softrepa.demo.rivals.samplers import guidance
-from comfyui_softrepa.demo.sweep import economy, grid, page, train_weight
+from comfyui_softrepa.demo.sweep import branches, economy, grid, page, train_weight
 from comfyui_softrepa.demo.sweep.short import training
 from comfyui_softrepa.demo.sweep.short.sd3 import SKIPPED, Model
 from comfyui_softrepa.tests.adapters import random_adapter
@@ -44,6 +44,46 @@ def test_it_paints_what_the_nodes_paint(
     plain = model.paint(prompts, [1, 2, 3], None, SAMPLING).astype(int)
     assert np.abs(painted - expected).max() <= 2
     assert np.abs(plain - expected).max() > 20
+
+
+class OnConditionings:
+    """A CLIP whose conditionings carry an adapter: the empty prompt's with another strength."""
+
+    def __init__(self, clip: object, *unfitted: injection.Unfitted) -> None:
+        self.clip, (self.asked, self.unasked) = clip, unfitted
+        self.text = ""
+
+    def tokenize(self, text: str) -> object:
+        self.text = text
+        return self.clip.tokenize(text)
+
+    def encode_from_tokens_scheduled(self, tokens: object) -> list:
+        conditioning = self.clip.encode_from_tokens_scheduled(tokens)
+        return injection.attach(conditioning, self.asked if self.text else self.unasked)
+
+
+@pytest.mark.parametrize("strength_as", ["blend", "attention"])
+def test_the_empty_prompt_has_a_strength_of_its_own(
+    base: evaluate.Base, model: Model, monkeypatch: pytest.MonkeyPatch, strength_as: str
+):
+    adapter = random_adapter(blocks=3, width=training.WIDTH, offset_width=training.WIDTH)
+    scenes = world.held_out_scenes(2, seed=0)
+    prompts = [world.caption(scene) for scene in scenes]
+    nodes = [
+        injection.Unfitted(adapter, strength, strength_as=strength_as) for strength in (0.7, 0.4)
+    ]
+    on_both = replace(base, clip=OnConditionings(base.clip, *nodes))
+    expected = evaluate.paint(on_both, prompts, [0, 1], SAMPLING).astype(int)
+    painted = []
+    monkeypatch.setattr(grid, "verdicts", lambda pictures, _: painted.append(np.stack(pictures)))
+    monkeypatch.setattr(Model, "paint", partialmethod(Model.paint, settings=SAMPLING))
+    for negative in (0.4, 0.7):
+        grid.painted(model, scenes, adapter, 0.7, strength_as, negative)
+    found, alike = (each.astype(int) for each in painted)
+    assert np.abs(found - expected).max() <= 2
+    assert np.abs(alike - expected).max() > 10
+    grid.painted(model, scenes, adapter, 0.7, strength_as)
+    assert np.abs(painted[2].astype(int) - alike).max() <= 1, "as one Apply SoftREPA has it"
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
@@ -151,6 +191,17 @@ def test_the_results_page_shows_what_an_evaluation_brought():
     told = page.PAGE.read_text(encoding="utf-8")
     assert economy.chosen_from() in told and economy.confirmation() in told
     assert economy.found(economy.CHOOSING)
+
+
+def test_the_results_page_shows_what_each_branch_is_worth():
+    told = page.PAGE.read_text(encoding="utf-8")
+    assert branches.chosen_from() in told and branches.confirmation() in told
+    assert branches.found(economy.CHOOSING)
+    objective, curve, steps = economy.CHOSEN[0]
+    before = economy.evaluations(economy.flags_of(objective, curve, 0), steps)
+    for name, one in branches.SETTINGS.items():
+        cost = economy.evaluations(branches.flags_of(one, 0), one.steps)
+        assert cost == (before / 8 if "1 negative" in name else before)
 
 
 def test_prompts_that_confirm_chose_nothing():

@@ -117,8 +117,7 @@ class Short(ABC):
         sampler: Euler with ordinary guidance unless given. beneath: as `predict` takes it.
         """
         settings, sampler = settings or sampling(self.GUIDANCE), sampler or euler
-        how: dict[str, Any] = {"weight" if strength_as == "attention" else "strength": strength}
-        told = {"adapter": adapter, "beneath": beneath, **how}
+        told = {**used(adapter, strength, strength_as), "beneath": beneath}
         painted = []
         for at in range(0, len(prompts), BATCH):
             part = slice(at, at + BATCH)
@@ -144,6 +143,28 @@ class Short(ABC):
 
 Sampler = Callable[[Short, Tensor, Sequence[str], Sampling, Mapping[str, Any]], Tensor]
 """From what sampling begins with to latents: model, x, prompts, settings, `predict`'s options."""
+
+
+def used(adapter: Adapter | None, strength: float, strength_as: str = "blend") -> dict[str, Any]:
+    """`predict`'s options for an Apply node's inputs."""
+    return {"adapter": adapter, "weight" if strength_as == "attention" else "strength": strength}
+
+
+def apart(
+    negative: Mapping[str, Any],
+    model: Short,
+    x: Tensor,
+    prompts: Sequence[str],
+    settings: Sampling,
+    told: Mapping[str, Any],
+) -> Tensor:
+    """`euler` with other options of `predict` for the empty prompt: two Apply to Conditioning."""
+    texts, empty = (model.prompts.encode(each) for each in ([*prompts], [""] * len(prompts)))
+    for sigma, following in pairwise(model.schedule(settings.steps)):
+        asked = model.predict(x, sigma, texts, **told)
+        unasked = model.predict(x, sigma, empty, **negative)
+        x = x + (following - sigma) * (unasked + settings.guidance * (asked - unasked))
+    return x
 
 
 def euler(
