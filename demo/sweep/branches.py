@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from ...evaluation.statistics.rates import paired, rate
+from ...softrepa import files
 from .. import world
+from ..evaluation.table import gain
 from ..models.unet_base.short import Unet
-from . import economy, grid, page
+from . import economy, grid, page, train_weight
 from .short.forward import Short
 from .short.sd3 import Model
 
@@ -90,6 +93,10 @@ SETTINGS: Settings = MappingProxyType(
 )
 
 
+KEPT = Path(__file__).resolve().parents[1] / "models" / "kept" / "softrepa.safetensors"
+"""What the demo trains, on 500 prompts that chose nothing: one training."""
+
+
 @dataclass(frozen=True)
 class Apart(grid.Trial):
     """A training whose tokens are used in several ways after its last step."""
@@ -124,6 +131,18 @@ def run(
         if "confirming" in parts:
             trials = [_trial(one, seed, one.chosen) for seed in economy.CONFIRMING]
             minutes = grid.run(file, trials, asked, one.load, minutes)
+    if "confirming" in parts and file == RESULTS and (minutes is None or minutes > 0):
+        run_kept()
+
+
+def run_kept(file: Path = RESULTS) -> None:
+    """The same of the kept adapter."""
+    entries = [{"flags": {"kept": KEPT.name}, "steps": 200, **_named(use)} for use in _CHOSEN]
+    done = {grid.key(entry) for entry in grid.read(file)}
+    missing = [entry for entry in entries if grid.key(entry) not in done]
+    if missing:
+        bench = grid.Bench.prepared(world.unswept_scenes(train_weight.PROMPTS))
+        bench.look(files.read(KEPT), missing, file)
 
 
 def _trial(setting: Setting, seed: int, uses: tuple[Use, ...]) -> Apart:
@@ -147,9 +166,9 @@ def found(
     return made
 
 
-def show(settings: Settings = SETTINGS, file: Path = RESULTS) -> str:
-    """Puts both tables into demo/RESULTS.md."""
-    tables = (chosen_from(settings, file), confirmation(settings, file))
+def show() -> str:
+    """Puts the tables into demo/RESULTS.md."""
+    tables = (chosen_from(), confirmation(), kept())
     return "\n\n".join(page.put(table) for table in tables)
 
 
@@ -198,4 +217,25 @@ def confirmation(settings: Settings = SETTINGS, file: Path = RESULTS) -> str:
                     economy.over(seeds, half),
                 ]
                 lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def kept(file: Path = RESULTS) -> str:
+    """A row a use of the kept adapter."""
+    lines = [
+        "| kept adapter, on the prompt | on the empty one | right | gain | gained, lost | p |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in grid.read(file):
+        if entry["flags"] == {"kept": KEPT.name}:
+            before, after = ([bit == "1" for bit in entry[one]] for one in ("before", "after"))
+            change = paired(before, after)
+            cells = [
+                *_said(tuple(entry[key] for key in _named(BEFORE))),
+                f"{rate(after).share:.1%}",
+                gain(change),
+                f"{change.gained}, {change.lost}",
+                f"{change.p:.2g}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

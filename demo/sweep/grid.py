@@ -87,14 +87,17 @@ class Bench:
 
     def do(self, trial: Trial, missing: list[dict[str, Any]], file: Path) -> None:
         def look(step: int, adapter: Adapter) -> None:
-            for entry in missing:
-                if entry["steps"] == step:
-                    after = painted(self.model, self.scenes, adapter, **use(entry))
-                    _append(file, {**entry, **_found(self.before, after)})
+            self.look(adapter, [entry for entry in missing if entry["steps"] == step], file)
 
         at = {entry["steps"]: partial(look, entry["steps"]) for entry in missing}
         told = settings(self.model.FAMILY, **trial.flags, steps=max(at))
         train(self.model, self.pairs, told, at)
+
+    def look(self, adapter: Adapter, entries: Iterable[dict[str, Any]], file: Path) -> None:
+        """Paints with the adapter in each of these ways, and appends what is found."""
+        for entry in entries:
+            after = painted(self.model, self.scenes, adapter, **use(entry))
+            _append(file, {**entry, **_found(self.before, after)})
 
 
 def run(

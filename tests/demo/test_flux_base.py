@@ -106,7 +106,7 @@ def test_comfyui_takes_the_file_for_flux():
 
 def test_its_row_is_what_was_found():
     page = (gain.RESULTS.parents[2] / "RESULTS.md").read_text(encoding="utf-8")
-    assert gain.table() in page
+    assert gain.table() in page and gain.branches_table() in page
     assert {entry["flags"]["seed"] for entry in grid.read(gain.RESULTS)} == set(gain.SEEDS)
 
 

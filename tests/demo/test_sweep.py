@@ -196,6 +196,7 @@ def test_the_results_page_shows_what_an_evaluation_brought():
 def test_the_results_page_shows_what_each_branch_is_worth():
     told = page.PAGE.read_text(encoding="utf-8")
     assert branches.chosen_from() in told and branches.confirmation() in told
+    assert branches.kept() in told and branches.kept().count("\n") > 2
     assert branches.found(economy.CHOOSING)
     objective, curve, steps = economy.CHOSEN[0]
     before = economy.evaluations(economy.flags_of(objective, curve, 0), steps)

@@ -2,7 +2,7 @@
 
 `flux` trains it (`--state FOLDER` to stop and go on) and writes its weights beside this file;
 `guidance` prints the table of README.md here, `gain` trains adapters on it, keeps what they do in
-results.jsonl and prints the row of demo/RESULTS.md. Needs COMFYUI_PATH.
+results.jsonl and branches.jsonl and prints the tables of demo/RESULTS.md. Needs COMFYUI_PATH.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
     else:
         gain = importlib.import_module(f"{base}.gain")
         gain.run()
-        print(gain.table())
+        gain.run_branches()
+        print(gain.table(), gain.branches_table(), sep="\n\n")
     return 0
 
 
