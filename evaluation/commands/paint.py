@@ -56,7 +56,8 @@ def _what(group: Any) -> None:
     add("--clip-type", metavar="TYPE", default="stable_diffusion", help="as in CLIPLoader")
     add("--vae", metavar="FILE", help="in place of the checkpoint's")
     add("--arm", metavar="ARM", action="append", help='two to eight, the base first: "bare", then '
-        '"NAME: adapter=FILE strength=0.5 layers=0-4 start=0 end=1", "NAME: lora=FILE '
+        '"NAME: adapter=FILE strength=0.5 layers=0-4 start=0 end=1 negative_share=0.6 '
+        'strength_as=attention", "NAME: lora=FILE '
         'strength=0.8", or both')  # fmt: skip
     add("--prompts", metavar="FILE", help=".txt, .csv, .tsv or .jsonl, or suite-en, suite-ja, or "
         "the prompts themselves, one a line")  # fmt: skip

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import EvaluationError
@@ -18,14 +19,16 @@ TRIAL = "trial"
 PICTURE = "picture"
 """The node that one picture comes from."""
 _PARTS = ("adapter", "lora")
-_NUMBERS = ("strength", "start", "end")
+_RANGES = {"strength": (-10, 10), "start": (0, 1), "end": (0, 1), "negative_share": (0, 10)}
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({"strength_as": ("blend", "attention")})
+"""Of `injection`, which cannot be asked before there is a ComfyUI."""
 _EXAMPLE = '"softrepa: adapter=x.safetensors strength=0.5 layers=0-4"'
 
 
 @dataclass(frozen=True)
 class Part:
     """A file that an arm has beside the base. kind: adapter or lora. settings: strength, and of an
-    adapter layers, start and end, where they are given."""
+    adapter layers, start, end, negative_share and strength_as, where they are given."""
 
     kind: str
     file: str
@@ -83,16 +86,21 @@ def read_arm(text: str) -> ArmRecipe:
 
 
 def _settings_of(part: Part) -> tuple[str, ...]:
-    return (*_NUMBERS, "layers") if part.kind == "adapter" else ("strength",)
+    return (*_RANGES, *CHOICES, "layers") if part.kind == "adapter" else ("strength",)
 
 
 def _value(arm: str, key: str, value: str) -> float | str:
     if key == "layers":
         return value
+    if key in CHOICES:
+        if value not in CHOICES[key]:
+            wanted = " or ".join(CHOICES[key])
+            raise EvaluationError(f"--arm {arm}: {key} must be {wanted}, not {value[:40]!r}.")
+        return value
     if not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", value):
         raise EvaluationError(f"--arm {arm}: {key} must be a number, not {value[:40]!r}.")
     number = float(value)
-    low, high = (-10.0, 10.0) if key == "strength" else (0.0, 1.0)
+    low, high = _RANGES[key]
     if not low <= number <= high:
         raise EvaluationError(f"--arm {arm}: {key} must be from {low:g} to {high:g}, not {value}.")
     return number
@@ -238,6 +246,8 @@ def _arm(nodes: dict[str, Any], at: int, arm: ArmRecipe, model: Any, clip: Any) 
             start_percent=given.get("start", 0.0),
             end_percent=given.get("end", 1.0),
             layers=given.get("layers", ""),
+            # Not where they are not given: a trial that was begun without them is gone on with.
+            **{key: given[key] for key in ("strength_as", "negative_share") if key in given},
         )
         model = [name, 0]
     return model, clip

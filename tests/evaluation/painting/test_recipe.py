@@ -12,6 +12,8 @@ from comfyui_softrepa.evaluation.painting.sources import graph as graphs
 from comfyui_softrepa.evaluation.prompts import chosen_prompts, suite
 from comfyui_softrepa.evaluation.trial import Sampling
 from comfyui_softrepa.evaluation.trial.seeds import chosen_seeds
+from comfyui_softrepa.injection import STRENGTH_AS
+from comfyui_softrepa.nodes.apply import SoftREPAApply
 
 
 def test_an_arm_in_words():
@@ -30,7 +32,8 @@ def test_an_arm_in_words():
     "text",
     ["", ": adapter=x", "../a", "a: strength=1", "a: adapter=", "a: adapter=x strenght=1",
      "a: adapter=x strength=many", "a: adapter=x strength=nan", "a: adapter=x end=2",
-     "a: lora=x layers=1", 'a: adapter="x'],
+     "a: lora=x layers=1", 'a: adapter="x', "a: adapter=x negative_share=-1",
+     "a: adapter=x strength_as=half", "a: lora=x negative_share=1"],
 )  # fmt: skip
 def test_what_is_no_arm_is_told(text):
     with pytest.raises(EvaluationError, match="--arm"):
@@ -45,6 +48,19 @@ def test_loras_chain_model_and_clip():
     assert trial["model_2"] == ["adapter_2_3", 0] and trial["text_2"] == ["lora_2_2", 1]
     assert made["lora_2_2"]["inputs"]["model"] == ["lora_2_1", 0]
     assert made["adapter_2_3"]["inputs"]["model"] == ["lora_2_2", 0]
+
+
+def test_an_adapters_other_settings_are_the_nodes_where_they_are_given():
+    assert recipe.CHOICES["strength_as"] == STRENGTH_AS
+    told = "strength=0.8 negative_share=0.6 strength_as=attention"
+    arms = [recipe.read_arm("plain: adapter=c.pt"), recipe.read_arm(f"apart: adapter=c.pt {told}")]
+    made = recipe.graph(recipe.Base("x.safetensors"), arms, {})
+    inputs = [made[f"adapter_{at}_1"]["inputs"] for at in (1, 2)]
+    assert inputs[1].keys() - inputs[0].keys() == {"negative_share", "strength_as"}
+    assert (inputs[1]["negative_share"], inputs[1]["strength_as"]) == (0.6, "attention")
+    assert inputs[1].keys() - {"model"} <= {
+        each.id for each in SoftREPAApply.define_schema().inputs
+    }
 
 
 def test_one_picture_has_the_arm_that_a_trial_has():
