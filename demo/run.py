@@ -26,6 +26,7 @@ import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,8 @@ def _arguments() -> argparse.Namespace:
     add("--objective", choices=("softrepa", "agsm"), default="softrepa")
     add("--pairs", type=int, default=400, help="pictures to train on (%(default)s)")
     add("--steps", type=int, help="training steps (the objective's own)")
-    add("--strength", type=float, help="of the adapter in the pictures (the objective's own)")
+    add("--strength", type=float, help="of the adapter, on both prompts (the objective's own, "
+        "which may be less on the negative one)")  # fmt: skip
     add("--prompts", type=int, default=100, help="held-out prompts to paint (%(default)s)")
     add("--trial", metavar="SEEDS", help="paint the prompts as a trial too, each with all of these "
         "seeds (such as 1-2), for evaluation/evaluate.py")  # fmt: skip
@@ -67,7 +69,7 @@ def main() -> None:
     )
     from comfyui_softrepa.demo.evaluation.evaluate import sampling as how
     from comfyui_softrepa.demo.models.base import join
-    from comfyui_softrepa.demo.training.lesson import STRENGTHS, Lesson
+    from comfyui_softrepa.demo.training.lesson import USES, Lesson
     from comfyui_softrepa.evaluation.errors import TrialError
     from comfyui_softrepa.evaluation.trial.seeds import chosen_seeds
     from comfyui_softrepa.host.server import install_pack, serve
@@ -102,9 +104,9 @@ def main() -> None:
             made.result()
             painter = Painter(server, NAME, sampling)
             paint = painter.paint
-            first, half = scenes[:FIRST], STRENGTHS["softrepa"]
-            arm = with_adapter("kept", f"kept_{NAME}", half)
-            kept = paint(folder(KEPT, half), first, arm, quiet=True)
+            first, use = scenes[:FIRST], USES["softrepa"]
+            arm = with_adapter("kept", f"kept_{NAME}", **asdict(use))
+            kept = paint(folder(KEPT, use), first, arm, quiet=True)
             pair = Comparison(first, paint(folder(), first, quiet=True), kept)
             say(f"first pictures: {report.write_first(output, pair)}")
             report.check_held_out(captions.result(), scenes)
@@ -113,17 +115,17 @@ def main() -> None:
                 before = paint(folder(), scenes, quiet=True)  # the trainer tells how far it is
                 say(f"painted {len(scenes)} prompts without an adapter")
             say(f"trained: {lesson.adapter}")
-            learned = folder(lesson.adapter, lesson.strength)
-            arm = with_adapter(arguments.objective, lesson.adapter.name, lesson.strength)
+            learned, used = folder(lesson.adapter, lesson.use), asdict(lesson.use)
+            arm = with_adapter(arguments.objective, lesson.adapter.name, **used)
             after = paint(learned, scenes, arm)
             say(f"painted {len(scenes)} prompts with it")
             if arguments.trial:
-                made_by = lesson.adapter, lesson.strength, len(scenes), arguments.trial
+                made_by = lesson.adapter, lesson.use, len(scenes), arguments.trial
                 name = f"demo {folder(*made_by).folder.name}"
                 trial = painter.paint_trial(name, scenes, arm, arguments.trial)
                 say(f"painted them as a trial: {trial}")
     comparison = Comparison(scenes, before, after)
-    print(report.write(output, comparison, sampling, lesson.adapter, lesson.strength))
+    print(report.write(output, comparison, sampling, lesson.adapter, used))
     say(f"done: all in {output}")
 
 

@@ -105,6 +105,6 @@ class Painter:
         return self.server.base / BELOW / name
 
 
-def with_adapter(name: str, adapter: str, strength: float) -> ArmRecipe:
-    """The arm called `name`; adapter: as the server lists it."""
-    return ArmRecipe(name, (recipe.Part("adapter", adapter, {"strength": strength}),))
+def with_adapter(name: str, adapter: str, **settings: float) -> ArmRecipe:
+    """The arm called `name`; adapter: as the server lists it; settings: of an arm in words."""
+    return ArmRecipe(name, (recipe.Part("adapter", adapter, settings),))

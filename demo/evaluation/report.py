@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,19 +48,26 @@ def write_first(folder: Path, comparison: Comparison) -> Path:
 
 
 def write(
-    folder: Path, comparison: Comparison, sampling: Sampling, adapter: Path, strength: float
+    folder: Path,
+    comparison: Comparison,
+    sampling: Sampling,
+    adapter: Path,
+    used: Mapping[str, float],
 ) -> str:
-    """contact_sheet.png, changed.png, results.md and results.json; returns the table."""
+    """contact_sheet.png, changed.png, results.md and results.json; returns the table.
+
+    used: how strongly the adapter was, by the names of Apply SoftREPA's inputs.
+    """
     before = verdicts(list(comparison.before), comparison.scenes)
     after = verdicts(list(comparison.after), comparison.scenes)
     _sheet(comparison).save(folder / "contact_sheet.png")
     changed = [at for at, (b, a) in enumerate(zip(before, after, strict=True)) if b.all != a.all]
     if changed:
         _sheet(comparison.of(changed[:CHANGED])).save(folder / "changed.png")
-    rates = table(before, after)
+    rates, how = table(before, after), [f"{name} {value:g}" for name, value in used.items()]
     (folder / "results.md").write_text(
         f"# {adapter.stem}\n\n{len(before)} held-out prompts, seeds 0 to {len(before) - 1}, "
-        f"strength {strength:g}, guidance {sampling.guidance:g}, {sampling.steps} steps of "
+        f"{', '.join(how)}, guidance {sampling.guidance:g}, {sampling.steps} steps of "
         f"{sampling.sampler}; 95 % intervals; p of McNemar's exact test.\n\n{rates}\n"
     )
     entries = [

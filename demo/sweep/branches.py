@@ -32,6 +32,8 @@ Use = tuple[float, float, str]
 BEFORE: Use = (1.0, 1.0, "blend")
 HALF: Use = (0.5, 0.5, "blend")
 APART: Use = (0.8, 0.5, "blend")
+AS_THE_DEMO: Use = (0.8, 0.48, "blend")
+"""`negative_share` 0.6."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def run(
 
 def run_kept(file: Path = RESULTS) -> None:
     """The same of the kept adapter."""
-    entries = [{"flags": {"kept": KEPT.name}, "steps": 200, **_named(use)} for use in _CHOSEN]
+    uses = (*_CHOSEN, AS_THE_DEMO)
+    entries = [{"flags": {"kept": KEPT.name}, "steps": 200, **_named(use)} for use in uses]
     done = {grid.key(entry) for entry in grid.read(file)}
     missing = [entry for entry in entries if grid.key(entry) not in done]
     if missing:

@@ -30,13 +30,23 @@ RECIPES: dict[str, dict[str, Any]] = {
     "softrepa": {**COMMON, "objective": "softrepa", "steps": 200},
     "agsm": {**COMMON, "objective": "agsm", "steps": 400},
 }
-STRENGTHS = {"softrepa": 0.5, "agsm": 1.0}
+
+
+@dataclass(frozen=True)
+class Use:
+    """How strongly an adapter is used: these inputs of Apply SoftREPA."""
+
+    strength: float
+    negative_share: float = 1.0
+
+
+USES = {"softrepa": Use(0.8, 0.6), "agsm": Use(1.0)}
 """At which each is best here: see RESULTS.md."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One training: where all of it lies. strength: at which the adapter is then used."""
+    """One training: where all of it lies. use: of the adapter, once it is trained."""
 
     checkpoint: Path
     pairs: Path
@@ -44,7 +54,7 @@ class Lesson:
     recipe: dict[str, Any]
     adapter: Path
     output: Path
-    strength: float
+    use: Use
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, checkpoint: Path, adapter: Path) -> Lesson:
@@ -60,7 +70,7 @@ class Lesson:
             recipe,
             adapter,
             output,
-            STRENGTHS[arguments.objective] if strength is None else strength,
+            USES[arguments.objective] if strength is None else Use(strength),
         )
 
     def prepare(self) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from comfyui_softrepa.demo import world
 from comfyui_softrepa.demo.evaluation import evaluate
 from comfyui_softrepa.demo.models.base import join
 from comfyui_softrepa.demo.training import cache
-from comfyui_softrepa.demo.training.lesson import RECIPES, STRENGTHS, Lesson
+from comfyui_softrepa.demo.training.lesson import RECIPES, USES, Lesson
 from comfyui_softrepa.softrepa import files
 from comfyui_softrepa.training import cache as caching
 from comfyui_softrepa.training import data
@@ -77,7 +78,7 @@ def test_the_kept_adapter_is_of_the_present_recipe():
 
 def test_the_kept_adapter_acts_and_does_not_spoil(base: evaluate.Base):
     adapter = files.read(KEPT)
-    application = injection.make_application(base.model.model, adapter, STRENGTHS["softrepa"])
+    application = injection.make_application(base.model.model, adapter, **asdict(USES["softrepa"]))
     scenes = world.unswept_scenes(8)
     sampling = evaluate.sampling(steps=10)
     prompts, seeds = [world.caption(scene) for scene in scenes], list(range(8))

@@ -14,6 +14,7 @@ from comfyui_softrepa.demo.world import Group, Scene
 from PIL import Image
 
 SCENES = [Scene(Group(1, "red", "circle"), "left of", Group(2, "blue", "square"))] * 2
+USED = {"strength": 0.8, "negative_share": 0.6}
 WRONG = Scene(Group(3, "red", "circle"), "left of", Group(2, "blue", "square"))
 
 
@@ -24,12 +25,12 @@ def drawn(*scenes: Scene) -> np.ndarray:
 
 def test_the_table_counts_what_the_judge_saw(tmp_path: Path):
     comparison = Comparison(SCENES, drawn(WRONG, SCENES[1]), drawn(*SCENES))
-    table = report.write(tmp_path, comparison, sampling(), tmp_path / "mine.safetensors", 0.5)
+    table = report.write(tmp_path, comparison, sampling(), tmp_path / "mine.safetensors", USED)
     rows = {row.split("|")[1].strip(): row for row in table.splitlines()[2:]}
     assert "| 50.0% (" in rows["all"] and "| 100.0% (" in rows["all"] and "| 1, 0 |" in rows["all"]
     assert "| 50.0% (" in rows["number"]
     assert "| 0, 0 |" in rows["colour"]
-    assert "strength 0.5" in (tmp_path / "results.md").read_text()
+    assert "strength 0.8, negative_share 0.6," in (tmp_path / "results.md").read_text()
     sheet = Image.open(tmp_path / "contact_sheet.png").convert("RGB")
     assert {(19, 115, 51), (179, 38, 30)} <= {colour for _, colour in sheet.getcolors(1 << 24)}
     changed = Image.open(tmp_path / "changed.png")
@@ -41,7 +42,7 @@ def test_the_table_counts_what_the_judge_saw(tmp_path: Path):
 def test_what_did_not_change_is_not_among_the_changed(tmp_path: Path):
     same = drawn(*SCENES)
     report.write(
-        tmp_path, Comparison(SCENES, same, same), sampling(), tmp_path / "a.safetensors", 1.0
+        tmp_path, Comparison(SCENES, same, same), sampling(), tmp_path / "a.safetensors", USED
     )
     assert not (tmp_path / "changed.png").exists()
 

@@ -116,7 +116,7 @@ def check_trial(trial: Trial, output: Path, adapter: Path) -> None:
     assert [model.kind for model in bare.models] == ["checkpoint"]
     used = learned.models[-1]
     assert used.sha256 == hashlib.sha256(adapter.read_bytes()).hexdigest()
-    assert used.strength == 0.5
+    assert used.strength == 0.8 and "negative_share=0.6" in learned.details["settings"]
     name = f"{manifest.prompts[0].text.replace(' ', '_')}.0.png"
     demos = {pixels(file) for file in (output / "pictures").glob(f"*/{name}")}
     cells = [Cell(arm.name, manifest.prompts[0].id, 0) for arm in (bare, learned)]
