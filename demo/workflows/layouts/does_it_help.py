@@ -78,7 +78,8 @@ def does_it_help() -> Workflow:
     flow = Workflow("softrepa_does_it_help")
     model = models.DEMO
     loaded = pieces.load(flow, model)
-    apply = pieces.apply_adapter(flow, loaded, strength=0.5)  # at which the demo's adapter is best
+    # As the demo's adapter is best.
+    apply = pieces.apply_adapter(flow, loaded, strength=0.8, negative_share=0.6)
     trial = flow.node(
         "SoftREPATrial",
         (THIRD, 0),

@@ -113,10 +113,16 @@ def load_parts(flow: Workflow, model: Model) -> Loaded:
 
 
 def apply_adapter(
-    flow: Workflow, loaded: Loaded, strength: float = 1, left: int = SECOND, number: int = 2
+    flow: Workflow,
+    loaded: Loaded,
+    strength: float = 1,
+    left: int = SECOND,
+    number: int = 2,
+    negative_share: float = 1,
 ) -> Node:
     links = {"model": loaded.model, "adapter": loaded.adapter["adapter"]}
-    apply = flow.node("SoftREPAApply", (left, 0), links, strength=strength)
+    told = {"strength": strength, "negative_share": negative_share}
+    apply = flow.node("SoftREPAApply", (left, 0), links, **told)
     flow.group(f"{number} · Apply SoftREPA", [apply], OURS)
     return apply
 

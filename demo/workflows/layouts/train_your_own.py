@@ -49,7 +49,8 @@ says what is visible. Write its name into **folder** of both nodes. Some hundred
 **Your model**: SD1.5, SDXL or SD3; choose it in the loader, set **resolution** to 0 and take \
 another **name**. For SDXL and SD1.5 raise **cfg** to 7, and paint at 1024 or 512.
 
-**strength** 0.5 is best for SoftREPA on the demo's model; compare with 1 on yours.
+**strength** 0.8 with **negative_share** 0.6 is best for SoftREPA on the demo's model; compare \
+with 1 and 1 on yours.
 
 All else that can be set: connect **SoftREPA Train Settings** to **settings**.
 """
@@ -77,7 +78,9 @@ def train_your_own() -> Workflow:
     flow.group("3 · Train", [train], OURS)
     left = SECOND + 980
     loaded = Loaded(checkpoint["MODEL"], checkpoint["CLIP"], checkpoint["VAE"], train)
-    apply = pieces.apply_adapter(flow, loaded, strength=0.5, left=left, number=4)
+    apply = pieces.apply_adapter(
+        flow, loaded, strength=0.8, left=left, number=4, negative_share=0.6
+    )
     pieces.compare(
         flow, model, loaded, apply, left + 390, "three red squares left of a yellow square", 5
     )
