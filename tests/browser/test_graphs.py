@@ -51,7 +51,7 @@ def test_what_is_saved_and_queued_is_the_same_without_it(open_page, renderer):
     inputs = {key: node["inputs"] for key, node in found[0][1].items()}
     assert inputs["3"]["layers"] == "0:0.5" and set(inputs["2"]) == {"adapter", "architecture"}
     values = {node["id"]: node.get("widgets_values") for node in found[0][0]["nodes"]}
-    assert values[3] == [1, 0, 1, "0:0.5", "blend"]
+    assert values[3] == [1, 0, 1, "0:0.5", "blend", 1]
     assert values[2] == ["sd3.safetensors", "auto"]
 
 
