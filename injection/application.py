@@ -91,23 +91,13 @@ class Application:
             }
         if self.negative_share == 1.0:
             return blocks
-        share = of_branches(sigma, cond_or_uncond, self.negative_share)
-        if not isinstance(share, Tensor) and share == 0.0:
-            return {}
-        return {
-            name: replace(block, strength=block.strength * share) for name, block in blocks.items()
-        }
+        return _times(blocks, of_branches(sigma, cond_or_uncond, self.negative_share))
 
     def scaled(self, factor: float) -> Application:
         """The same with every strength multiplied; without blocks where the factor is 0."""
         if factor == 1.0:
             return self
-        blocks = {
-            name: replace(block, strength=block.strength * factor)
-            for name, block in self.blocks.items()
-            if factor != 0.0
-        }
-        return replace(self, blocks=blocks)
+        return replace(self, blocks=_times(self.blocks, factor))
 
     def to(self, *args: Any, **kwargs: Any) -> Application:
         """This patch on another device. A dtype is ignored: tokens stay float32 until used."""
@@ -121,3 +111,12 @@ class Application:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Application:
         return self
+
+
+def _times(blocks: Mapping[str, BlockTokens], factor: float | Tensor) -> dict[str, BlockTokens]:
+    """The blocks with every strength multiplied; none where the factor is the number 0."""
+    if not isinstance(factor, Tensor) and factor == 0.0:
+        return {}
+    return {
+        name: replace(block, strength=block.strength * factor) for name, block in blocks.items()
+    }

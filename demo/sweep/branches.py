@@ -15,9 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from ...evaluation.statistics.rates import paired, rate
 from ...softrepa import files
 from .. import world
 from ..evaluation.table import gain
@@ -154,7 +151,7 @@ def _trial(setting: Setting, seed: int, uses: tuple[Use, ...]) -> Apart:
 
 def found(
     seeds: Sequence[int], settings: Settings = SETTINGS, file: Path = RESULTS
-) -> dict[tuple[str, Use], economy.Verdicts]:
+) -> dict[tuple[str, Use], page.Verdicts]:
     """The findings of these seeds, by setting and use."""
     names = {
         economy.told(flags_of(one, seed)): name for name, one in settings.items() for seed in seeds
@@ -209,15 +206,13 @@ def confirmation(settings: Settings = SETTINGS, file: Path = RESULTS) -> str:
         for use in setting.chosen:
             seeds = made.get((name, use), {})
             if seeds:
-                shares = [100 * seeds[seed][0].mean() for seed in sorted(seeds)]
-                gains = np.mean([after - base for after, base in seeds.values()], axis=0)
                 cells = [
                     name,
                     *_said(use),
-                    ", ".join(f"{share:.1f}" for share in shares),
-                    page.points(gains),
-                    economy.over(seeds, full),
-                    economy.over(seeds, half),
+                    ", ".join(f"{share:.1f}" for share in page.shares(seeds)),
+                    page.gain(seeds),
+                    page.over(seeds, full),
+                    page.over(seeds, half),
                 ]
                 lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -231,11 +226,10 @@ def kept(file: Path = RESULTS) -> str:
     ]
     for entry in grid.read(file):
         if entry["flags"] == {"kept": KEPT.name}:
-            before, after = ([bit == "1" for bit in entry[one]] for one in ("before", "after"))
-            change = paired(before, after)
+            change = grid.change_of(entry)
             cells = [
                 *_said(tuple(entry[key] for key in _named(BEFORE))),
-                f"{rate(after).share:.1%}",
+                f"{page.numbers(entry['after']).mean():.1%}",
                 gain(change),
                 f"{change.gained}, {change.lost}",
                 f"{change.p:.2g}",

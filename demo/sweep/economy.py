@@ -136,8 +136,6 @@ def evaluations(flags: Mapping[str, Any], steps: int) -> int:
     return steps * (3 * graphs + (pairs if twice else 0))
 
 
-Verdicts = Mapping[int, tuple[NDArray[Any], NDArray[Any]]]
-"""By seed: each prompt's verdict with the adapter, and without."""
 Found = dict[tuple[str, str, int], dict[float, dict[int, tuple[NDArray[Any], NDArray[Any]]]]]
 """By objective, curve and steps, by strength: verdicts."""
 
@@ -217,7 +215,7 @@ def _row(objective: str, curve: str, steps: int, by_strength: Mapping[float, Any
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def gains_of(seeds: Verdicts) -> NDArray[Any]:
+def gains_of(seeds: page.Verdicts) -> NDArray[Any]:
     """Each prompt's gain, of the seeds' own prompts one after another."""
     return np.concatenate([after - before for after, before in seeds.values()])
 
@@ -234,24 +232,15 @@ def confirmation() -> str:
     before = made.get(CHOSEN[0], {})
     for objective, curve, steps in CHOSEN:
         for strength, seeds in made.get((objective, curve, steps), {}).items():
-            shares = [100 * seeds[seed][0].mean() for seed in sorted(seeds)]
             cells = [
                 objective,
                 curve,
                 steps,
                 f"{evaluations(flags_of(objective, curve, 0), steps):,}",
                 f"{strength:g}",
-                ", ".join(f"{share:.1f}" for share in shares),
-                page.points(np.mean([after - base for after, base in seeds.values()], axis=0)),
-                *(over(seeds, before.get(other, {})) for other in (1.0, strength)),
+                ", ".join(f"{share:.1f}" for share in page.shares(seeds)),
+                page.gain(seeds),
+                *(page.over(seeds, before.get(other, {})) for other in (1.0, strength)),
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
-
-
-def over(seeds: Verdicts, others: Verdicts) -> str:
-    """The gain over others with the same seeds; nothing where they are the same, or share none."""
-    shared = [] if seeds is others else sorted(seeds.keys() & others.keys())
-    if not shared:
-        return ""
-    return page.points(np.mean([seeds[seed][0] - others[seed][0] for seed in shared], axis=0))

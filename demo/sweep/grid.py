@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.statistics.rates import paired, rate
+from ...evaluation.statistics.rates import Paired, paired, rate
 from ...softrepa.adapter import Adapter
 from .. import world
 from ..evaluation.evaluate import verdicts
@@ -147,7 +147,7 @@ def table(file: Path) -> str:
     found = {key(entry): entry for entry in read(file)}
     for entry in sorted(found.values(), key=lambda entry: _place(order, entry)):
         flags = entry["flags"]
-        change = paired(_answers(entry["before"]), _answers(entry["after"]))
+        change = change_of(entry)
         cells = [
             flags["objective"],
             entry["steps"],
@@ -220,8 +220,13 @@ def _answers(bits: str) -> list[bool]:
 def _append(file: Path, entry: dict[str, Any]) -> None:
     with file.open("a") as lines:
         lines.write(json.dumps(entry) + "\n")
-    change = paired(_answers(entry["before"]), _answers(entry["after"]))
+    change = change_of(entry)
     print(entry["flags"], entry["steps"], entry["strength"], gain(change), flush=True)
+
+
+def change_of(entry: Mapping[str, Any]) -> Paired:
+    """What the adapter changed of a finding's verdicts."""
+    return paired(_answers(entry["before"]), _answers(entry["after"]))
 
 
 def use(entry: Mapping[str, Any]) -> dict[str, Any]:

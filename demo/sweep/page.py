@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,3 +36,25 @@ def points(changes: NDArray[np.float64] | Sequence[float]) -> str:
     by_prompt = 100 * np.asarray(changes)
     mean, half = by_prompt.mean(), NORMAL_95 * by_prompt.std(ddof=1) / len(by_prompt) ** 0.5
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+Verdicts = Mapping[int, tuple[NDArray[Any], NDArray[Any]]]
+"""By training seed: each prompt's verdict, 1 or 0, with the adapter, and without."""
+
+
+def shares(seeds: Verdicts) -> list[float]:
+    """The share right with the adapter, in percent, by seed."""
+    return [100 * seeds[seed][0].mean() for seed in sorted(seeds)]
+
+
+def gain(seeds: Verdicts) -> str:
+    """Over the bare base, each prompt's mean over the seeds."""
+    return points(np.mean([after - before for after, before in seeds.values()], axis=0))
+
+
+def over(seeds: Verdicts, others: Verdicts) -> str:
+    """The gain over others with the same seeds; nothing where they are the same, or share none."""
+    shared = [] if seeds is others else sorted(seeds.keys() & others.keys())
+    if not shared:
+        return ""
+    return points(np.mean([seeds[seed][0] - others[seed][0] for seed in shared], axis=0))

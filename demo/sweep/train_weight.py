@@ -97,17 +97,15 @@ def table(file: Path, title: str = "objective") -> str:
     for use, seeds in groups.items():
         objective, weight, strength, strength_as = use
         ordinary = (objective, 1.0, 1.0, "blend")
-        shared = sorted(seeds.keys() & groups.get(ordinary, {}).keys())
-        shares = [100 * seeds[seed][0].mean() for seed in sorted(seeds)]
-        over = "" if use == ordinary else _over(seeds, groups.get(ordinary, {}), shared)
+        shares = page.shares(seeds)
         cells = [
             objective,
             f"{weight:g}",
             f"{strength:g}{' in attention' if strength_as == 'attention' else ''}",
             ", ".join(f"{share:.1f}" for share in shares),
             f"{np.mean(shares):.1f} %",
-            page.points(np.mean([after - before for after, before in seeds.values()], axis=0)),
-            over,
+            page.gain(seeds),
+            page.over(seeds, groups.get(ordinary, {})),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -116,9 +114,3 @@ def table(file: Path, title: str = "objective") -> str:
 def show() -> str:
     """Puts the bases' tables into demo/RESULTS.md, in the place of the earlier ones."""
     return "\n\n".join(page.put(table(RESULTS[base], TITLES[base])) for base in BASES)
-
-
-def _over(seeds: dict[int, Found], others: dict[int, Found], shared: list[int]) -> str:
-    if not shared:
-        return ""
-    return page.points(np.mean([seeds[seed][0] - others[seed][0] for seed in shared], axis=0))

@@ -160,11 +160,12 @@ def apart(
 ) -> Tensor:
     """`euler` with other options of `predict` for the empty prompt: two Apply to Conditioning."""
     texts, empty = (model.prompts.encode(each) for each in ([*prompts], [""] * len(prompts)))
-    for sigma, following in pairwise(model.schedule(settings.steps)):
+
+    def branches(x: Tensor, sigma: float) -> tuple[Tensor, ...]:
         asked = model.predict(x, sigma, texts, **told)
-        unasked = model.predict(x, sigma, empty, **negative)
-        x = x + (following - sigma) * (unasked + settings.guidance * (asked - unasked))
-    return x
+        return asked, model.predict(x, sigma, empty, **negative)
+
+    return _guided(model, x, settings, branches)
 
 
 def euler(
@@ -172,8 +173,21 @@ def euler(
 ) -> Tensor:
     """ComfyUI's euler with ordinary guidance."""
     texts = model.prompts.encode([*prompts, *[""] * len(prompts)])
+
+    def branches(x: Tensor, sigma: float) -> tuple[Tensor, ...]:
+        return model.predict(torch.cat((x, x)), sigma, texts, **told).split(len(prompts))
+
+    return _guided(model, x, settings, branches)
+
+
+def _guided(
+    model: Short,
+    x: Tensor,
+    settings: Sampling,
+    branches: Callable[[Tensor, float], tuple[Tensor, ...]],
+) -> Tensor:
+    """Euler's steps; branches: of (x, sigma), what is predicted for the prompts and for empty."""
     for sigma, following in pairwise(model.schedule(settings.steps)):
-        both = model.predict(torch.cat((x, x)), sigma, texts, **told)
-        asked, unasked = both.split(len(prompts))
+        asked, unasked = branches(x, sigma)
         x = x + (following - sigma) * (unasked + settings.guidance * (asked - unasked))
     return x

@@ -3,7 +3,9 @@
  * A vote stays in the browser's storage until the server has said that it is kept, under an id made
  * here, so that sending it again makes no second vote of it. */
 
-const STORED = `softrepa.votes ${location.pathname}`
+import { remember, remembered } from './remembered.js'
+
+const STORED = `votes ${location.pathname}`
 const ELSEWHERE = [403, 404] // another trial's server, or another link, at this address
 const PAUSES = [500, 1000, 2000, 4000, 8000]
 
@@ -96,11 +98,7 @@ export class Outbox {
   }
 
   #keep() {
-    try {
-      localStorage.setItem(STORED, JSON.stringify(this.#votes))
-    } catch {
-      // Private windows may have no storage; the votes are still sent from here.
-    }
+    remember(STORED, JSON.stringify(this.#votes)) // without storage they are still sent from here
   }
 }
 
@@ -114,7 +112,7 @@ function pause(milliseconds) {
 
 function read() {
   try {
-    const votes = JSON.parse(localStorage.getItem(STORED))
+    const votes = JSON.parse(remembered(STORED))
     return Array.isArray(votes) ? votes : []
   } catch {
     return []
