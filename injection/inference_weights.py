@@ -9,7 +9,8 @@ from torch import Tensor
 def replace_inference_tensors(model: torch.nn.Module, device: torch.device | None = None) -> None:
     """Equal weights in place of those made under `torch.inference_mode`, as ComfyUI's nodes make
     them, which no backward pass can go through; one at a time, so that memory holds one twice.
-    Those that have been moved to a device outside of it since are among them.
+    Those that have been moved to a device since are among them, and so are ordinary ones that were
+    moved under inference mode.
 
     device: only weights that lie there; those that lie elsewhere are copied when they are used.
     """
@@ -17,7 +18,7 @@ def replace_inference_tensors(model: torch.nn.Module, device: torch.device | Non
     for module in model.modules():
         for named in (module._parameters, module._buffers):
             for name, tensor in named.items():
-                if tensor is None or _has_versions(tensor):
+                if tensor is None or _keepable(tensor):
                     continue
                 if device is not None and tensor.device != device:
                     continue
@@ -29,10 +30,16 @@ def replace_inference_tensors(model: torch.nn.Module, device: torch.device | Non
                 named[name] = known[id(tensor)]
 
 
-def _has_versions(tensor: Tensor) -> bool:
+def ordinary(tensor: Tensor) -> Tensor:
+    """The tensor; an equal one, where it was made under inference mode. To be called outside."""
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
+def _keepable(tensor: Tensor) -> bool:
     """Whether a graph can keep it. `is_inference` does not tell of a parameter that was made under
-    inference mode and moved without: its data are new, but it counts no versions all the same."""
+    inference mode and moved without: its data are new, but it counts no versions all the same. Of
+    one that was made without and moved under it, only `is_inference` tells."""
     try:
-        return tensor._version >= 0
+        return tensor._version >= 0 and not tensor.is_inference()
     except RuntimeError:
         return False

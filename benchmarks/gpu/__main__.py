@@ -7,6 +7,7 @@ Parts, each in a process of its own; those named, or all (some minutes on a larg
     training       training steps of SD1.5, SDXL and SD3 in full size, with random weights
     sampling       sampling steps of full-size models with an adapter, against the bare model
     memory         models that do not fit whole, and memory that runs out in training
+    processes      several processes train as one; on one card two that NCCL joins
     step           benchmarks/training/training_step.py and memory/training_memory.py
     newer          benchmarks/memory/memory_by_count.py --measure: the newer models in full size
 
@@ -28,7 +29,7 @@ from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "build" / "gpu.md"
-OWN = ("checks", "waits", "training", "sampling", "memory")
+OWN = ("checks", "waits", "training", "sampling", "memory", "processes")
 OTHERS = {
     "step": (
         # Large enough that the card is what takes the time, as in earnest.

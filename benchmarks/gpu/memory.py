@@ -13,15 +13,13 @@ from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
-import numpy
 import torch
-from PIL import Image
 
 from ... import injection
 from ...host.pack import ROOT
 from ...tests import checkpoints
 from ...training.run.output.log import read_log
-from . import families, sampling
+from . import families, sampling, trained
 
 LIMIT = 6.0
 """GB that the trainer may take of the card: a row of sixteen SD1.5 predictions takes more."""
@@ -69,16 +67,9 @@ def _partly(name: str, family: dict[str, Any], small: bool) -> str:
 def _training(folder: Path, small: bool) -> Iterator[tuple[str, str]]:
     """The command with less memory than its row wants; and stopped, resumed and repeated."""
     checkpoint = checkpoints.write_sd15(folder / "sd15.safetensors", full=not small)
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    numbers, side = numpy.random.default_rng(1), 32 if small else 512
-    for index in range(16):
-        picture = numbers.integers(0, 255, (side, side, 3), dtype=numpy.uint8)
-        Image.fromarray(picture).save(pictures / f"{index}.png")
-        (pictures / f"{index}.txt").write_text(f"a picture, the {index}th", encoding="utf-8")
-    common = [f"--checkpoint={checkpoint}", f"--data={pictures}", f"--cache={folder / 'cache'}"]
-    common += [f"--resolution={side}", "--batch-size=4" if small else "--batch-size=16"]
-    common += ["--no-tensorboard", "--save-every=1", *(["--cpu"] if small else [])]
+    side = 32 if small else 512
+    common = trained.flags(folder, checkpoint, side, 16)
+    common += ["--batch-size=4" if small else "--batch-size=16", *(["--cpu"] if small else [])]
     for name, limit, runs in (
         ("whole", math.inf, ("--steps=4",)),
         ("again", math.inf, ("--steps=4",)),
@@ -100,7 +91,7 @@ def _training(folder: Path, small: bool) -> Iterator[tuple[str, str]]:
             + (f"; told: {' '.join(halved)}" if halved else ""),
         )
     for name in ("again", "resumed", "limited"):
-        yield f"tokens, {name} against whole", _apart(folder / "whole", folder / name)
+        yield f"tokens, {name} against whole", trained.apart(folder / "whole", folder / name)
 
 
 def _run(flags: list[str], limit: float) -> tuple[int, str]:
@@ -114,18 +105,3 @@ def _run(flags: list[str], limit: float) -> tuple[int, str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True
     )
     return process.returncode, process.stdout
-
-
-def _apart(one: Path, other: Path) -> str:
-    """How far the tokens of two runs are apart, relative to their length."""
-    from safetensors.torch import load_file
-
-    first, second = (load_file(each / "adapter.safetensors") for each in (one, other))
-    if all(torch.equal(first[key], second[key]) for key in first):
-        return "the same bits"
-    errors = [
-        float((first[key] - second[key]).norm() / first[key].norm())
-        for key in first
-        if first[key].is_floating_point() and first[key].any()
-    ]
-    return f"relative difference at most {max(errors):.1e}"

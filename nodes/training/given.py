@@ -38,7 +38,10 @@ class Weights:
 
 
 class Encoder(comfy_model.Encoder):
-    """The text encoders and VAE of the graph. Every call looks whether the user has interrupted."""
+    """The text encoders and VAE of the graph, made under inference mode as all that nodes make.
+    Every call looks whether the user has interrupted."""
+
+    moving = torch.inference_mode
 
     def __init__(
         self, base: Given, files: ModelFiles | Weights, patcher: Any, sampled: bool
@@ -174,4 +177,6 @@ def _tensors(value: Any) -> Iterator[bytes | Tensor]:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    # Its data: of some tensors (see `injection.inference_weights`) torch gives no view.
+    plain = tensor.detach().cpu().contiguous().data
+    return plain.reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -29,13 +29,22 @@ def moved_within(made: torch.nn.Module) -> torch.nn.Module:
         return made.to(torch.float64)
 
 
+def made_without_and_moved_within(made: torch.nn.Module) -> torch.nn.Module:
+    """An earlier backward pass has replaced its weights, and ComfyUI has moved it since."""
+    replace_inference_tensors(made)
+    return moved_within(made)
+
+
 def gradient(made: torch.nn.Module) -> torch.Tensor:
     given = torch.ones(2, 4, dtype=made.levels.dtype, requires_grad=True)
     (found,) = torch.autograd.grad((made(given) * made.levels).sum(), given)
     return found
 
 
-@pytest.mark.parametrize("moved", [lambda made: made, moved_without, moved_within])
+@pytest.mark.parametrize(
+    "moved",
+    [lambda made: made, moved_without, moved_within, made_without_and_moved_within],
+)
 def test_a_backward_pass_goes_through_their_replacements(
     moved: Callable[[torch.nn.Module], torch.nn.Module],
 ):

@@ -75,6 +75,7 @@ def test_a_process_takes_its_own_gpu_before_comfyui_opens_one(monkeypatch) -> No
     order = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda rank: order.append(rank))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
 
     def start(*arguments) -> None:
         order.append("comfyui")
@@ -84,15 +85,26 @@ def test_a_process_takes_its_own_gpu_before_comfyui_opens_one(monkeypatch) -> No
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert command.main(["--checkpoint=c", "--data=d"]) == 2
     assert order == [3, "comfyui"]
+    assert command.main(["--checkpoint=c", "--data=d", "--cpu"]) == 2
     monkeypatch.delenv("LOCAL_RANK")
     assert command.main(["--checkpoint=c", "--data=d"]) == 2
-    assert order[2:] == ["comfyui"]
+    assert order[2:] == ["comfyui", "comfyui"]
+
+
+def test_more_processes_than_gpus_are_told_how_many_there_can_be(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert command.main(["--checkpoint=c", "--data=d"]) == 2
+    said = capsys.readouterr().err
+    assert "GPUs (2)" in said and "--nproc-per-node=2" in said
 
 
 @pytest.mark.parametrize(
-    ("cuda", "nccl", "backend"), [(1, 1, "nccl"), (1, 0, "gloo"), (0, 1, "gloo")]
+    ("cuda", "nccl", "cpu", "backend"),
+    [(1, 1, 0, "nccl"), (1, 0, 0, "gloo"), (0, 1, 0, "gloo"), (1, 1, 1, "gloo")],
 )
-def test_gloo_where_there_is_no_nccl(cuda, nccl, backend, monkeypatch) -> None:
+def test_gloo_where_there_is_no_nccl(cuda, nccl, cpu, backend, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cuda))
     monkeypatch.setattr(joining.distributed, "is_nccl_available", lambda: bool(nccl))
@@ -103,5 +115,8 @@ def test_gloo_where_there_is_no_nccl(cuda, nccl, backend, monkeypatch) -> None:
     monkeypatch.setattr(joining.distributed, "get_world_size", lambda: 2)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("TORCH_NCCL_DUMP_ON_TIMEOUT", "1")
+    monkeypatch.delenv("TORCH_NCCL_DUMP_ON_TIMEOUT")  # gone again after this test
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
-    assert joining.join() == joining.Processes(1, 2, 0, 1) and asked == [backend]
+    assert joining.join(bool(cpu)) == joining.Processes(1, 2, 0, 1) and asked == [backend]
+    assert os.environ["TORCH_NCCL_DUMP_ON_TIMEOUT"] == "0"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...injection.inference_weights import ordinary
 from ..cache.encoding import Text
 from ..errors import BadInput
 from ..settings.text_encoders import clip_type
@@ -138,6 +139,11 @@ class Encoder:
     distribution, the same ones for the same pixels.
     """
 
+    moving: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """What all is done under that may move weights from device to device: `torch.inference_mode`,
+    where they were made under it. Moved without, they would be of no use to anybody: torch takes
+    views of such weights under no mode ("do not track version counter")."""
+
     def __init__(self, files: ModelFiles, model: Any, sampled: bool = False) -> None:
         self.files = files
         self._sampled = sampled
@@ -155,8 +161,9 @@ class Encoder:
         Raises BadInput where the files hold no VAE.
         """
         vae = self._parts()[1]
-        with _sampling(vae, images) if self._sampled else nullcontext():
-            return self._process_latent_in(vae.encode(images)).float().cpu()
+        with self.moving(), _sampling(vae, images) if self._sampled else nullcontext():
+            found = self._process_latent_in(vae.encode(images)).float().cpu()
+        return ordinary(found)
 
     @torch.no_grad()
     def texts(self, captions: Sequence[str]) -> list[Text]:
@@ -164,7 +171,10 @@ class Encoder:
 
         Raises BadInput where the files hold no text encoder.
         """
-        return self._parts()[0].embed(captions)
+        embedder = self._parts()[0]
+        with self.moving():
+            found = embedder.embed(captions)
+        return [_ordinary(text) for text in found]
 
     @property
     def vae(self) -> Any:
@@ -178,7 +188,8 @@ class Encoder:
         import comfy.model_management
 
         self._loaded = None
-        comfy.model_management.unload_all_models()
+        with self.moving():
+            comfy.model_management.unload_all_models()
         gc.collect()
         comfy.model_management.cleanup_models()
         comfy.model_management.soft_empty_cache()
@@ -204,3 +215,9 @@ class Encoder:
             lacking, flag = ("text encoder", "--text-encoder") if clip is None else ("VAE", "--vae")
             raise BadInput(f"{self.name} holds no {lacking}: name a file of it with {flag}.")
         return Captions(clip), vae
+
+
+def _ordinary(text: Text) -> Text:
+    pooled = None if text.pooled is None else ordinary(text.pooled)
+    more = {name: ordinary(tensor) for name, tensor in text.more.items()}
+    return Text(ordinary(text.context), pooled, more)

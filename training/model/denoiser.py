@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -72,6 +72,8 @@ class Denoiser:
     does not fit beside them stays in ComfyUI's hands, and is fetched as it is needed. (0, 0): the
     whole model is loaded. Only where blocks are computed again, as a backward pass would hold on to
     what was fetched. place: where those inputs are to lie, None for the device itself.
+    moving: what ComfyUI is to move weights under, see `comfy_model.Encoder`; among them are those
+    of others, which it takes off the device to make room.
     Raises BadInput for models whose prediction or timesteps SoftREPA is not defined for.
     """
 
@@ -81,10 +83,11 @@ class Denoiser:
         precision: str = "auto",
         uniform: bool = False,
         room: tuple[int, int] = (0, 0),
+        moving: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         import comfy.model_management
 
-        self.patcher = patcher
+        self.patcher, self.moving = patcher, moving
         self.model = patcher.model
         self.device = comfy.model_management.get_torch_device()
         self.sampling = self.model.model_sampling
@@ -112,9 +115,10 @@ class Denoiser:
         """Puts the model on the device, where it is not there, frozen."""
         import comfy.model_management
 
-        comfy.model_management.load_models_gpu(
-            [self.patcher], memory_required=self._room, force_full_load=not self._room
-        )
+        with self.moving():
+            comfy.model_management.load_models_gpu(
+                [self.patcher], memory_required=self._room, force_full_load=not self._room
+            )
         replace_inference_tensors(self.model)
         self.model.requires_grad_(False)
         self.sigmas = self.sampling.sigmas.to(self.device)

@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
-    take_device()
+    if not settings.cpu:
+        take_device()
     # ComfyUI's attention that has an efficient backward, on every device.
     flags = ["--use-pytorch-cross-attention", *(["--cpu"] if settings.cpu else [])]
     found = comfyui.find(

@@ -41,7 +41,9 @@ def report(prepared: Prepared) -> str:
     side = prepared.framing.resolution
     latent = encoder.latents(torch.zeros(1, side, side, 3))
     encoder.release()
-    denoiser = Denoiser(prepared.patcher, settings.precision, room=prepared.room)
+    denoiser = Denoiser(
+        prepared.patcher, settings.precision, room=prepared.room, moving=encoder.moving
+    )
     live = tokens_for(settings, denoiser.model, text.context[0])
     live = live.copy(denoiser.device, trainable=True)
     weights = sum(p.numel() * p.element_size() for p in denoiser.model.parameters())

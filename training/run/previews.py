@@ -56,7 +56,7 @@ class Previews:
         import comfy.model_management
 
         try:
-            with torch.no_grad():
+            with denoiser.moving(), torch.no_grad():
                 if 0 not in self._columns:
                     self._columns[0] = self._painted(denoiser.patcher)
                 adapter = live.copy("cpu", trainable=False).adapter

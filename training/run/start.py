@@ -48,7 +48,7 @@ def run(settings: Settings, host: Host | None = None) -> None:
     own process. Raises BadInput and the loop's errors.
     """
     host = host or Host()
-    processes = join()
+    processes = join(settings.cpu)
     try:
         output = find_output(settings.output)
         if not processes.all_see(output.adapter.parent):
@@ -92,7 +92,9 @@ def _train(prepared: Prepared, processes: Processes, host: Host) -> None:
     )
     progress = prepared.progress
     uniform = settings.timesteps == "uniform"
-    denoiser = Denoiser(prepared.patcher, settings.precision, uniform, prepared.room)
+    denoiser = Denoiser(
+        prepared.patcher, settings.precision, uniform, prepared.room, prepared.encoder.moving
+    )
     bos = cache.text("").context[0] if settings.start == "bos" else None
     live = design.tokens_for(settings, denoiser.model, bos).copy(denoiser.device, trainable=True)
     objective = OBJECTIVES[settings.objective](**settings.hyperparameters)

@@ -16,6 +16,8 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from ..errors import BadInput
+
 Result = TypeVar("Result")
 _PATIENCE = timedelta(hours=6)
 """Long enough for one process to wait while another encodes its share of a large data set."""
@@ -121,20 +123,33 @@ def take_device() -> None:
     """Makes this process' own GPU the current one, where torchrun started several.
 
     Before ComfyUI is imported, which opens the current one, or each would hold memory on the first.
+    Raises BadInput where there are fewer GPUs than processes.
     """
     rank = local_rank()
-    if rank is not None and torch.cuda.is_available():
-        torch.cuda.set_device(rank)
+    if rank is None or not torch.cuda.is_available():
+        return
+    if rank >= (there := torch.cuda.device_count()):
+        raise BadInput(
+            f"torchrun started more processes than this machine has GPUs ({there}): start one for "
+            f"each with --nproc-per-node={there}, or add --cpu to the trainer's flags."
+        )
+    torch.cuda.set_device(rank)
 
 
-def join() -> Processes:
-    """Meets the other processes that torchrun started; alone without it."""
+def join(cpu: bool = False) -> Processes:
+    """Meets the other processes that torchrun started; alone without it.
+
+    cpu: they train on the CPU, whatever else the machine has.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
     if os.name == "nt":  # PyTorch is built without libuv there, and asks for it all the same
         os.environ.setdefault("USE_LIBUV", "0")
     # Windows has no NCCL.
-    nccl = torch.cuda.is_available() and distributed.is_nccl_available()
+    nccl = not cpu and torch.cuda.is_available() and distributed.is_nccl_available()
+    # Where a process dies, PyTorch leaves a word in torchrun's store for the others to write down
+    # what NCCL did; those that are started again find it, and would be ended after eight minutes.
+    os.environ.setdefault("TORCH_NCCL_DUMP_ON_TIMEOUT", "0")
     met = _met() if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else {}
     distributed.init_process_group("nccl" if nccl else "gloo", timeout=_PATIENCE, **met)
     count = distributed.get_world_size()
