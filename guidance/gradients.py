@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from ..injection.inference_weights import replace_inference_tensors
-from ..injection.mutation import mutation_allowed
+from ..injection.backward.inference_weights import drop_kept_copies, replace_inference_tensors
+from ..injection.backward.mutation import mutation_allowed
+from ..injection.backward.uncopied_weights import UncopiedWeights, castable
 
 T = TypeVar("T")
 
@@ -44,15 +45,21 @@ def with_little_memory(
     """What `compute` gives, a forward and a backward pass under these `transformer_options`.
 
     Where the device's memory is too small for it, it is computed again with what the backward pass
-    needs kept in the computer's own memory.
+    needs kept in the computer's own memory. Weights that ComfyUI fetches for each use are fetched
+    again for the backward pass, since newer cores write over what they have fetched; not beside
+    FreeU, which writes into what the graph is then told to keep.
     """
     written = any(options.get("patches", {}).get(name) for name in _WRITING)
     try:
-        with mutation_allowed() if written else nullcontext():
-            return compute()
+        if written:
+            drop_kept_copies(model)
+            with mutation_allowed():
+                return compute()
+        return UncopiedWeights(castable(model))(compute)
     except torch.cuda.OutOfMemoryError:
         pass  # outside of the handler, which holds on to what filled the memory
     torch.cuda.empty_cache()
+    drop_kept_copies(model)
     with _saved_elsewhere(model):
         return compute()
 

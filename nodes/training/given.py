@@ -177,6 +177,6 @@ def _tensors(value: Any) -> Iterator[bytes | Tensor]:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    # Its data: of some tensors (see `injection.inference_weights`) torch gives no view.
+    # Its data: of some tensors (see `injection.backward.inference_weights`) torch gives no view.
     plain = tensor.detach().cpu().contiguous().data
     return plain.reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from comfyui_softrepa.injection.inference_weights import replace_inference_tensors
+from comfyui_softrepa.injection.backward.inference_weights import (
+    drop_kept_copies,
+    replace_inference_tensors,
+)
 
 
 def made_under_inference_mode() -> torch.nn.Module:
@@ -64,3 +67,23 @@ def test_what_a_graph_can_keep_is_left_as_it_is():
     before = made.weight
     replace_inference_tensors(made)
     assert made.weight is before
+
+
+def test_weights_that_lie_elsewhere_are_left_as_they_are():
+    """They are copied at use. Newer cores have noted down what they are to be copied as on them."""
+    made = made_under_inference_mode()
+    before = dict(made.named_parameters())
+    replace_inference_tensors(made, torch.device("meta"))
+    assert all(weight is before[name] for name, weight in made.named_parameters())
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_copies_that_comfyui_keeps_are_made_anew_where_a_graph_cannot_keep_them(within: bool):
+    """As dynamic VRAM has them: a view of a part of the device's memory, made at its first use, and
+    a signature by which it is known to be there still."""
+    layer = torch.nn.Linear(4, 4)
+    with torch.inference_mode(within):
+        layer._v_weight = torch.zeros(64, dtype=torch.uint8).view(torch.float32).view(4, 4)
+    layer._v_bias, layer._v_signature = None, "as it was"
+    drop_kept_copies(torch.nn.Sequential(layer))
+    assert layer._v_signature == (None if within else "as it was")

@@ -19,7 +19,7 @@ FLOORS = (
     ("softrepa.files.importers",),
     ("softrepa.files",),
     ("softrepa",),
-    ("injection.blocks", "injection.inference_weights"),
+    ("injection.blocks", "injection.backward"),
     ("injection.application",),
     ("injection.architectures",),
     ("injection",),

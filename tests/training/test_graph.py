@@ -8,7 +8,7 @@ import gc
 import pytest
 import torch
 from comfyui_softrepa.injection import make_application
-from comfyui_softrepa.injection.mutation import mutation_allowed
+from comfyui_softrepa.injection.backward.mutation import mutation_allowed
 from comfyui_softrepa.tests import golden_models
 from comfyui_softrepa.tests.training.all_at_once import batch, soft_tokens
 from comfyui_softrepa.training.model.denoiser import Denoiser
@@ -199,7 +199,9 @@ def kept(denoiser: Denoiser, task, options) -> tuple[int, int]:
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         nonlocal copies
-        for way in (tensor, tensor.T) if tensor.dim() == 2 else (tensor,):
+        # Of a batch whose samples lie apart a weight is kept as many, all in one place.
+        one = tensor[0] if tensor.dim() == 3 and not tensor.stride()[0] else tensor
+        for way in (one, one.T) if one.dim() == 2 else (one,):
             if any(torch.equal(way, weight) for weight in weights if way.shape == weight.shape):
                 copies += tensor.untyped_storage().nbytes()
                 break

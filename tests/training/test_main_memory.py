@@ -10,6 +10,7 @@ import comfy.ops
 import pytest
 import torch
 from comfyui_softrepa.injection import make_application
+from comfyui_softrepa.injection.backward.uncopied_weights import UncopiedWeights, castable
 from comfyui_softrepa.tests import small_models
 from comfyui_softrepa.tests.small_models import SmallModel
 from comfyui_softrepa.tests.training import small_tasks
@@ -18,7 +19,6 @@ from comfyui_softrepa.training.model.denoiser import Denoiser
 from comfyui_softrepa.training.model.graph import blocks
 from comfyui_softrepa.training.model.graph.main_memory import MAIN_MEMORY
 from comfyui_softrepa.training.model.graph.options import training_options, with_adapter
-from comfyui_softrepa.training.model.graph.weights import UncopiedWeights, castable
 from comfyui_softrepa.training.objectives import SoftREPA
 from comfyui_softrepa.training.run.measuring import Measuring
 from comfyui_softrepa.training.run.start import run
@@ -90,6 +90,27 @@ def test_a_graph_keeps_no_weight_that_was_fetched() -> None:
             found = UncopiedWeights(castable(layer))(layer, x)
             assert watch.now == found.untyped_storage().nbytes()
         assert torch.autograd.grad(found.sum(), x)[0].shape == x.shape
+
+
+def test_a_weight_is_computed_back_through_with_the_lora_that_it_gets_at_use(monkeypatch) -> None:
+    """As newer cores have it (dynamic VRAM): a LoRA is put on the copy, not on the weight."""
+    layer = comfy.ops.manual_cast.Linear(4, 3, bias=False, dtype=torch.float16)
+    layer.weight.requires_grad_(False).copy_(torch.arange(12.0).reshape(3, 4))
+    layer.weight_lowvram_function = lambda weight: 2 * weight
+    given_back = []
+
+    def cast(s, input=None, dtype=None, device=None, bias_dtype=None, offloadable=False):
+        dtype = input.dtype if dtype is None else dtype
+        return s.weight_lowvram_function(s.weight.to(dtype)), None, "state"
+
+    monkeypatch.setattr(comfy.ops, "cast_bias_weight", cast)
+    monkeypatch.setattr(comfy.ops, "uncast_bias_weight", lambda *given: given_back.append(given))
+    x = torch.ones(1, 4, requires_grad=True)
+    found = UncopiedWeights(castable(layer))(layer, x)
+    (slope,) = torch.autograd.grad(found.sum(), x)
+    assert torch.equal(slope[0], 2 * layer.weight.float().sum(0))
+    assert [given[0] for given in given_back] == [layer, layer], "for each use, there and back"
+    assert given_back[0][-1] == given_back[1][-1] == "state"
 
 
 def test_what_does_not_fit_is_told_from_the_free_memory(small, monkeypatch) -> None:

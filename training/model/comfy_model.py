@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...injection.inference_weights import ordinary
+from ...injection.backward.inference_weights import ordinary
 from ..cache.encoding import Text
 from ..errors import BadInput
 from ..settings.text_encoders import clip_type

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...injection.architectures import architecture_of
 from ...injection.architectures.architecture import Architecture
-from ...injection.inference_weights import replace_inference_tensors
+from ...injection.backward.inference_weights import drop_kept_copies, replace_inference_tensors
 from ..errors import BadInput
 from ..settings.values import PRECISIONS
 from .graph.blocks import training_mode, writes_allowed
@@ -119,7 +119,8 @@ class Denoiser:
             comfy.model_management.load_models_gpu(
                 [self.patcher], memory_required=self._room, force_full_load=not self._room
             )
-        replace_inference_tensors(self.model)
+        replace_inference_tensors(self.model, self.device)
+        drop_kept_copies(self.model)
         self.model.requires_grad_(False)
         self.sigmas = self.sampling.sigmas.to(self.device)
         if self._uniform and self.kind == "flow":

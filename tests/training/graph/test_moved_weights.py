@@ -13,7 +13,9 @@ import comfy.model_patcher
 import pytest
 import torch
 from comfyui_softrepa.nodes.training import given
+from comfyui_softrepa.tests.fetched_weights import Fetching, cast_layers
 from comfyui_softrepa.tests.server.training_apart import check_equal
+from comfyui_softrepa.tests.training.graph.conftest import DEFAULTS
 from comfyui_softrepa.tests.training.graph.test_running import adapter, painted
 
 MOVES = {"load": "card", "unpatch_model": "main memory"}
@@ -89,3 +91,40 @@ def test_weights_have_one_hash_wherever_they_were_moved(loaded, place: Path, mov
             comfy.model_management.unload_all_models()
         assert given.weights_of("model", *loaded).identity == known
     assert moves
+
+
+@pytest.mark.parametrize("more", [(), ("--checkpointing",)])
+def test_copies_kept_since_a_picture_are_fetched_again_to_train_on(
+    node, place, loaded, monkeypatch, more
+):
+    """As with dynamic VRAM, where a model is painted with before it is trained and in previews."""
+    model = loaded[0]
+    settings = {"steps": 2, "settings": (*DEFAULTS["settings"], *more)}
+    node(name="plain", **settings)
+    for each in cast_layers(model.model):
+        monkeypatch.setattr(each, "comfy_cast_weights", True)
+    fetched = Fetching(kept=True).take_place(monkeypatch)
+    painted(model)
+    before = fetched.made
+    assert before and all(each._v_weight.is_inference() for each in cast_layers(model.model))
+    node(name="fetched", preview_every=1, **settings)
+    assert fetched.made > before
+    check_equal(adapter(place, "plain"), adapter(place, "fetched"))
+    for each in cast_layers(model.model):
+        del each._v_weight, each._v_signature
+
+
+@pytest.mark.parametrize("more", [(), ("--checkpointing",)])
+def test_memory_that_is_written_over_is_not_what_the_backward_pass_reads(
+    node, place, loaded, monkeypatch, more
+):
+    """As with dynamic VRAM, where the model does not fit the card: all layers are fetched to one
+    place."""
+    settings = {"steps": 2, "settings": (*DEFAULTS["settings"], *more)}
+    for each in cast_layers(loaded[0].model):
+        monkeypatch.setattr(each, "comfy_cast_weights", True)
+        monkeypatch.setattr(each.weight, "data", each.weight.data.half())
+    node(name="plain", **settings)
+    Fetching(kept=False).take_place(monkeypatch)
+    node(name="fetched", **settings)
+    check_equal(adapter(place, "plain"), adapter(place, "fetched"))

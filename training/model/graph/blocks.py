@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ....injection.mutation import mutation_allowed
+from ....injection.backward.mutation import mutation_allowed
+from ....injection.backward.uncopied_weights import UncopiedWeights, castable
 from .main_memory import kept_in
-from .weights import UncopiedWeights, castable
 
 KEY = "softrepa-training"
 """The name of ours among the wrappers."""

@@ -12,11 +12,11 @@ import torch
 
 from ....injection import Application, model_options
 from ....injection.architectures import architecture_of
+from ....injection.backward.uncopied_weights import UncopiedWeights, castable
 from ...errors import BadInput
 from .blocks import KEY, RecomputedBlocks
 from .recompute import RecomputedModules, recomputed
 from .rotation import differentiable
-from .weights import UncopiedWeights, castable
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....injection.backward.uncopied_weights import (
+    UncopiedWeights,
+    autocast_dtype,
+    castable,
+    made_again,
+)
+
 
 @dataclass(frozen=True, eq=False)
 class RecomputedModules:
@@ -84,7 +91,7 @@ class _Frame:
         given = [*args, *kwargs.values()]
         self._rest = [_as_it_is(each) for each in given]
         self._tensors = _kept([each for each in given if isinstance(each, Tensor)])
-        self._made: dict[int, Tensor] = {}
+        self._made: dict[int, Any] = {}
         self._autocast = _autocast(given)
 
     def forget(self) -> None:
@@ -98,21 +105,25 @@ class _Frame:
     def unpack(self, place: int) -> Tensor:
         if place not in self._made:
             self._make()
-        return self._made.pop(place)
+        return made_again(self._made.pop(place))
 
     def _make(self) -> None:
         count, names = self._names
         tensors = iter(self._tensors.grad_fn.saved_tensors)
         given = [next(tensors) if each is _TENSOR else _as_it_is(each) for each in self._rest]
-        made: list[Tensor] = []
+        made: list[Any] = []
 
-        def keep(tensor: Tensor) -> int:
-            made.append(tensor.detach())
+        def keep(found: Any) -> int:
+            made.append(found.detach() if isinstance(found, Tensor) else found)
             return 0
 
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, _never)
+        # Between here and the backward pass of a layer, ComfyUI may fetch other layers' weights to
+        # where that layer's were.
+        layers = castable(self._run) if isinstance(self._run, torch.nn.Module) else ()
+        run = UncopiedWeights(layers, keep)
         with torch.enable_grad(), self._autocast(), hooks:
-            self._run(*given[:count], **dict(zip(names, given[count:], strict=True)))
+            run(self._run, *given[:count], **dict(zip(names, given[count:], strict=True)))
         if len(made) != self.packed:
             raise RuntimeError("A block went another way when it was computed once more.")
         self._made = dict(enumerate(made))
@@ -150,13 +161,6 @@ def _kept(tensors: Sequence[Tensor]) -> Tensor:
 
 def _never(*_: Any) -> Any:
     raise AssertionError("nothing goes backwards through here")
-
-
-def autocast_dtype(kind: str) -> torch.dtype | None:
-    """What autocast casts to now on this kind of device; None where it is off."""
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
-        return None
-    return torch.get_autocast_dtype(kind)
 
 
 def _autocast(given: Sequence[Any]) -> Callable[[], AbstractContextManager[Any]]:

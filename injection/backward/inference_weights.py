@@ -30,6 +30,19 @@ def replace_inference_tensors(model: torch.nn.Module, device: torch.device | Non
                 named[name] = known[id(tensor)]
 
 
+def drop_kept_copies(model: torch.nn.Module) -> None:
+    """Has ComfyUI copy weights anew at their next use, where it keeps copies on the device that
+    were made under inference mode.
+
+    Newer cores do so (dynamic VRAM); without its signature a copy is made again, as it is there
+    where a weight's patches have changed.
+    """
+    for module in model.modules():
+        kept = (getattr(module, name, None) for name in ("_v_weight", "_v_bias"))
+        if any(isinstance(each, Tensor) and each.is_inference() for each in kept):
+            module._v_signature = None
+
+
 def ordinary(tensor: Tensor) -> Tensor:
     """The tensor; an equal one, where it was made under inference mode. To be called outside."""
     return tensor.clone() if tensor.is_inference() else tensor

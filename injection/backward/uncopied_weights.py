@@ -10,17 +10,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .recompute import autocast_dtype
+from .inference_weights import drop_kept_copies
 
 
 @dataclass(frozen=True, eq=False)
 class UncopiedWeights:
-    """An `APPLY_MODEL` wrapper. A linear layer or convolution needs its weight in the backward
-    pass, as it was used: where that was a copy in another dtype (fp8 files, autocast) or of a
-    weight that lies in the main memory, the graph would keep a second model, or what newer cores
-    have written over since. Here the copy is made again instead."""
+    """An `APPLY_MODEL` wrapper, or what else a forward pass is called by. A linear layer or
+    convolution needs its weight in the backward pass, as it was used: where that was a copy in
+    another dtype (fp8 files, autocast) or of a weight that lies in the main memory, the graph would
+    keep a second model, or what newer cores have written over since. Here the copy is made again
+    instead.
+
+    keep: what else is done with all that these layers' graph keeps, tensors and copies to be made;
+    it then has to call `made_again` on the latter.
+    """
 
     modules: tuple[torch.nn.Module, ...]
+    keep: Callable[[Any], Any] | None = None
 
     def __call__(self, executor: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         cast = self._cast() if torch.is_grad_enabled() else []
@@ -28,7 +34,12 @@ class UncopiedWeights:
         handles: list[Any] = []
 
         def before(module: torch.nn.Module, _: Any) -> None:
-            hooks = torch.autograd.graph.saved_tensors_hooks(_pack(module.weight), _unpack)
+            drop_kept_copies(module)
+            pack, keep = _pack(module), self.keep
+            if keep is None:
+                hooks = torch.autograd.graph.saved_tensors_hooks(pack, made_again)
+            else:
+                hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: keep(pack(x)), _never)
             hooks.__enter__()
             open_ones.append(hooks)
 
@@ -79,38 +90,79 @@ def castable(network: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
     )
 
 
+def autocast_dtype(kind: str) -> torch.dtype | None:
+    """What autocast casts to now on this kind of device; None where it is off."""
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
 def _autocast_differs(weight: Tensor) -> bool:
     return autocast_dtype(weight.device.type) not in (None, weight.dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class _Copy:
-    """A weight's copy in another dtype or place, not kept."""
+    """A weight's copy in another dtype or place, not kept. patched: with LoRAs that ComfyUI puts on
+    it at use."""
 
-    weight: Tensor
+    module: torch.nn.Module
+    patched: bool
     transposed: bool
+    shape: torch.Size
     dtype: torch.dtype
     device: torch.device
 
 
-def _pack(weight: Tensor) -> Callable[[Tensor], Tensor | _Copy]:
-    """For one use of the weight: what the graph keeps of a tensor."""
+def _pack(module: torch.nn.Module) -> Callable[[Tensor], Tensor | _Copy]:
+    """For one use of the module's weight: what the graph keeps of a tensor."""
+    weight = module.weight
     forms = [(False, weight)] + ([(True, weight.T)] if weight.dim() == 2 else [])
+    patched = getattr(module, "weight_lowvram_function", None) is not None
 
     def pack(tensor: Tensor) -> Tensor | _Copy:
         copied = (tensor.dtype, tensor.device) != (weight.dtype, weight.device)
         # What is on no device yet is not to be had by copying.
         if copied and not tensor.requires_grad and weight.device.type != "meta":
             for transposed, form in forms:
-                if (tensor.shape, tensor.stride()) == (form.shape, form.stride()):
-                    return _Copy(weight, transposed, tensor.dtype, tensor.device)
+                if _is_form(tensor, form):
+                    kind = tensor.dtype, tensor.device
+                    return _Copy(module, patched, transposed, tensor.shape, *kind)
         return tensor
 
     return pack
 
 
-def _unpack(packed: Tensor | _Copy) -> Tensor:
+def _is_form(tensor: Tensor, form: Tensor) -> bool:
+    """Whether one lies as the other does; of a batch (inputs that are not contiguous) once for all
+    its samples."""
+    more = tensor.dim() - form.dim()
+    if more < 0 or any(tensor.stride()[:more]):
+        return False
+    return (tensor.shape[more:], tensor.stride()[more:]) == (form.shape, form.stride())
+
+
+def made_again(packed: Tensor | _Copy) -> Tensor:
+    """What is kept of a tensor, as the tensor."""
     if not isinstance(packed, _Copy):
         return packed
-    made = packed.weight.detach().to(packed.device).to(packed.dtype)
-    return made.T if packed.transposed else made
+    if packed.patched:
+        made = _as_used(packed.module, packed.device, packed.dtype)
+    else:
+        made = packed.module.weight.detach().to(packed.device).to(packed.dtype)
+    return (made.T if packed.transposed else made).expand(packed.shape)
+
+
+def _as_used(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The weight as ComfyUI gives it to the module's forward; what it gives is its own to reuse."""
+    import comfy.ops
+
+    cast = {"device": device, "dtype": dtype, "bias_dtype": dtype, "offloadable": True}
+    weight, bias, state = comfy.ops.cast_bias_weight(module, **cast)
+    made = weight.detach().clone()
+    comfy.ops.uncast_bias_weight(module, weight, bias, state)
+    return made
+
+
+def _never(*_: Any) -> Any:
+    raise AssertionError("who keeps it makes it again")

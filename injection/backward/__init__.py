@@ -1,0 +1,1 @@
+"""What a backward pass through ComfyUI's models wants: weights that a graph can keep."""
