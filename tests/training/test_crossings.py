@@ -59,7 +59,9 @@ class Crossings(TorchDispatchMode):
 def elsewhere(golden: golden_models.Golden) -> Denoiser:
     """The golden model on the meta device."""
     denoiser = Denoiser(golden.patcher)
-    denoiser.model = copy.deepcopy(golden.patcher.model).to("meta")
+    # Newer cores' configurations cannot be copied.
+    kept = golden.patcher.model.model_config
+    denoiser.model = copy.deepcopy(golden.patcher.model, {id(kept): kept}).to("meta")
     denoiser.device, denoiser.sampling = torch.device("meta"), denoiser.model.model_sampling
     denoiser.sigmas = denoiser.sigmas.to("meta")
     return denoiser
