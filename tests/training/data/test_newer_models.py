@@ -48,7 +48,12 @@ def chroma() -> dict[str, Tensor]:
         hidden_dim=5120, context_in_dim=4096, hidden_size=3072, mlp_ratio=4.0, num_heads=24,
         depth=2, depth_single_blocks=2, axes_dim=[16, 56, 56], theta=10000, patch_size=2,
         qkv_bias=True, **META,
+        **{name: value for name, value in NEWER_CHROMA.items() if name in CHROMA_FIELDS},
     ).state_dict()  # fmt: skip
+
+
+CHROMA_FIELDS = comfy.ldm.chroma.model.ChromaParams.__dataclass_fields__
+NEWER_CHROMA = {"txt_ids_dims": [], "vec_in_dim": None}
 
 
 def part(name: str, *shape: int) -> dict[str, Tensor]:
