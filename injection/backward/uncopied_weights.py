@@ -10,7 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .around_calls import around_calls
 from .inference_weights import drop_kept_copies
+
+
+def _as_it_is(packed: Any) -> Any:
+    return packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,38 +31,17 @@ class UncopiedWeights:
     """
 
     modules: tuple[torch.nn.Module, ...]
-    keep: Callable[[Any], Any] | None = None
+    keep: Callable[[Any], Any] = _as_it_is
 
     def __call__(self, executor: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         cast = self._cast() if torch.is_grad_enabled() else []
-        open_ones: list[AbstractContextManager[Any]] = []
-        handles: list[Any] = []
-
-        def before(module: torch.nn.Module, _: Any) -> None:
-            drop_kept_copies(module)
-            pack, keep = _pack(module), self.keep
-            if keep is None:
-                hooks = torch.autograd.graph.saved_tensors_hooks(pack, made_again)
-            else:
-                hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: keep(pack(x)), _never)
-            hooks.__enter__()
-            open_ones.append(hooks)
-
-        def after(*_: Any) -> None:
-            open_ones.pop().__exit__(None, None, None)
-
-        try:
-            for module in cast:
-                handles += [
-                    module.register_forward_pre_hook(before, prepend=True),
-                    module.register_forward_hook(after),
-                ]
+        with around_calls(cast, self._hooks):
             return executor(*args, **kwargs)
-        finally:
-            for handle in handles:
-                handle.remove()
-            while open_ones:  # a module that failed
-                after()
+
+    def _hooks(self, module: torch.nn.Module, *_: Any) -> AbstractContextManager[Any]:
+        drop_kept_copies(module)
+        pack, keep = _pack(module), self.keep
+        return torch.autograd.graph.saved_tensors_hooks(lambda x: keep(pack(x)), made_again)
 
     def _cast(self) -> list[torch.nn.Module]:
         """Those that cast by themselves, or that autocast casts for."""
@@ -162,7 +146,3 @@ def _as_used(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) 
     made = weight.detach().clone()
     comfy.ops.uncast_bias_weight(module, weight, bias, state)
     return made
-
-
-def _never(*_: Any) -> Any:
-    raise AssertionError("who keeps it makes it again")

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....injection.backward.around_calls import around_calls
 from ....injection.backward.uncopied_weights import (
     UncopiedWeights,
     autocast_dtype,
@@ -33,30 +34,9 @@ class RecomputedModules:
     def __call__(self, executor: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return executor(*args, **kwargs)
-        open_ones: list[AbstractContextManager[None]] = []
-        handles: list[Any] = []
-
-        def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            graph = recomputed(module, args, kwargs)
-            graph.__enter__()
-            open_ones.append(graph)
-
-        def after(*_: Any) -> None:
-            open_ones.pop().__exit__(None, None, None)
-
-        try:
-            for module in self.modules:
-                # Around all that others have on the module: it runs again with theirs.
-                handles += [
-                    module.register_forward_pre_hook(before, prepend=True, with_kwargs=True),
-                    module.register_forward_hook(after),
-                ]
+        # Around all that others have on the module: it runs again with theirs.
+        with around_calls(self.modules, recomputed):
             return executor(*args, **kwargs)
-        finally:
-            for handle in handles:
-                handle.remove()
-            while open_ones:  # a block that failed
-                after()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RecomputedModules:
         return self  # it refers to the model
